@@ -1,0 +1,214 @@
+//! Every constant of the engine, with its source and its overflow rule. One place (B10).
+
+use core::time::Duration;
+
+use crate::address::Reach;
+
+/// How a node behaves. Shared between nodes; cheap to clone behind an `Arc`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Bucket size and result size. BEP 5: 8; the Kademlia paper: 20.
+    pub k: usize,
+    /// Requests a lookup keeps in flight. Kademlia paper, section 2.3: 3.
+    pub alpha: usize,
+    /// Answer nobody and say so in every request (BEP 43).
+    pub read_only: bool,
+    /// Addresses that are spoken to and passed on.
+    pub reach: Reach,
+    /// The routing table's rules.
+    pub table: TableConfig,
+    /// Outstanding requests and their deadlines.
+    pub rpc: RpcConfig,
+    /// Lookups and their budgets.
+    pub lookup: LookupConfig,
+    /// Pings to senders that have not answered us yet (T4).
+    pub verify: VerifyConfig,
+    /// Votes on our own external address (T15).
+    pub observed: ObservedConfig,
+    /// Requests served per source.
+    pub inbound: InboundConfig,
+    /// Joining the network.
+    pub bootstrap: BootstrapConfig,
+}
+
+/// Rules of the routing table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableConfig {
+    /// A contact is good for this long after it answered. BEP 5: 15 min.
+    pub good_for: Duration,
+    /// An entry that has not answered for this long is asked again, so that a healthy table stays good.
+    /// Three minutes before `good_for`, room to ask a whole table one a second.
+    pub keepalive: Duration,
+    /// A bucket in which nothing changed for this long is refreshed. BEP 5: 15 min.
+    pub refresh: Duration,
+    /// Failed exchanges in a row, each with its retries, after which an entry is bad. BEP 5: "several".
+    pub bad_after: u8,
+    /// Replacements kept per bucket (paper, section 4.1); the oldest is dropped.
+    pub replacements: usize,
+    /// At most one entry per IP address (T1). Off on private networks.
+    pub one_per_ip: bool,
+    /// Entries per /24 or /64 in one bucket (T1); 0 for no limit.
+    pub per_subnet_in_bucket: usize,
+    /// Entries per /24 or /64 in the whole table; 0 for no limit.
+    pub per_subnet: usize,
+}
+
+/// Limits of the transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RpcConfig {
+    /// Requests outstanding in all (T17). At the limit a request is not sent and counts as failed.
+    pub outstanding: usize,
+    /// Requests outstanding to one IP address (T17); 0 for no limit.
+    pub per_ip: usize,
+    /// Deadline before any round trip was measured.
+    pub initial_timeout: Duration,
+    /// Least deadline of one attempt (T17: 0.2 s).
+    pub min_timeout: Duration,
+    /// Greatest deadline of one attempt (T17: 2 s).
+    pub max_timeout: Duration,
+    /// Times a request is sent again after the first (T17: at most 2).
+    pub retries: u8,
+}
+
+/// Limits of lookups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookupConfig {
+    /// Lookups running at once, those of maintenance included; more wait.
+    pub running: usize,
+    /// Lookups waiting, for a place or for bootstrap to end; more are refused with `LookupLimit`.
+    pub waiting: usize,
+    /// Longest wait for a place or for bootstrap; after it the lookup runs with what the table has.
+    pub patience: Duration,
+    /// Messages of one lookup, retries included; at the limit it ends with what it has.
+    pub messages: usize,
+    /// Life of one lookup (T17: 20 s); at the limit it ends with what it has.
+    pub time: Duration,
+    /// Candidates one lookup remembers; past the limit the farthest unasked one is dropped.
+    pub candidates: usize,
+}
+
+/// Limits of verification pings (T4): what a spoofed source can make us send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifyConfig {
+    /// One ping per IP address in this time.
+    pub per_ip: Duration,
+    /// Pings per /24 or /64 in a minute; 0 for no limit.
+    pub per_subnet: usize,
+    /// Pings per second in all; 0 for no limit.
+    pub rate: u32,
+    /// IP addresses remembered for `per_ip`; at the limit nobody new is pinged.
+    pub remembered: usize,
+}
+
+/// When the network's word on our external address is believed (T15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObservedConfig {
+    /// Voters needed. One vote per /16 or /32, unless `one_per_network` is off.
+    pub quorum: usize,
+    /// Share of the votes needed, in percent; more than this.
+    pub percent: usize,
+    /// Whether voters must sit in distinct /16s or /32s. Off on private networks, where there is one vote per address.
+    pub one_per_network: bool,
+    /// Least time between two changes.
+    pub settle: Duration,
+    /// Votes kept; the oldest gives way.
+    pub votes: usize,
+}
+
+/// What one source may ask of us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InboundConfig {
+    /// Requests per second and source IP that are served in the long run; 0 for no limit.
+    pub per_ip: u32,
+    /// Requests a source may send at once before `per_ip` counts.
+    pub burst: u32,
+    /// Below this many requests per second in all, nobody is limited and nothing is tracked.
+    pub quiet: u32,
+    /// Longest datagram that is looked at (T11: 2,048 bytes).
+    pub datagram: usize,
+}
+
+/// Joining.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootstrapConfig {
+    /// First pause before the routers are asked again; doubles each time.
+    pub first_pause: Duration,
+    /// Longest pause between two attempts (T20: 300 s).
+    pub longest_pause: Duration,
+    /// Routers remembered; more are ignored.
+    pub routers: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            k: 8,
+            alpha: 3,
+            read_only: false,
+            reach: Reach::Global,
+            table: TableConfig {
+                good_for: Duration::from_secs(15 * 60),
+                keepalive: Duration::from_secs(12 * 60),
+                refresh: Duration::from_secs(15 * 60),
+                bad_after: 2,
+                replacements: 8,
+                one_per_ip: true,
+                per_subnet_in_bucket: 1,
+                per_subnet: 8,
+            },
+            rpc: RpcConfig {
+                outstanding: 1_024,
+                per_ip: 3,
+                initial_timeout: Duration::from_secs(1),
+                min_timeout: Duration::from_millis(200),
+                max_timeout: Duration::from_secs(2),
+                retries: 2,
+            },
+            lookup: LookupConfig {
+                running: 64,
+                waiting: 1_024,
+                patience: Duration::from_secs(60),
+                messages: 400,
+                time: Duration::from_secs(20),
+                candidates: 512,
+            },
+            verify: VerifyConfig {
+                per_ip: Duration::from_secs(600),
+                per_subnet: 8,
+                rate: 20,
+                remembered: 16_384,
+            },
+            observed: ObservedConfig {
+                quorum: 12,
+                percent: 66,
+                one_per_network: true,
+                settle: Duration::from_secs(3_600),
+                votes: 64,
+            },
+            inbound: InboundConfig { per_ip: 64, burst: 256, quiet: 256, datagram: 2_048 },
+            bootstrap: BootstrapConfig {
+                first_pause: Duration::from_secs(1),
+                longest_pause: Duration::from_secs(300),
+                routers: 32,
+            },
+        }
+    }
+}
+
+impl Config {
+    /// For networks in which addresses are private and many nodes share one host: private addresses are routable and
+    /// nothing is counted per IP address or subnet.
+    #[must_use]
+    pub fn private_network(mut self) -> Self {
+        self.reach = Reach::Private;
+        self.table.one_per_ip = false;
+        self.table.per_subnet_in_bucket = 0;
+        self.table.per_subnet = 0;
+        self.rpc.per_ip = 0;
+        self.verify.per_ip = Duration::ZERO;
+        self.verify.per_subnet = 0;
+        self.observed.one_per_network = false;
+        self.inbound.per_ip = 0;
+        self
+    }
+}
