@@ -6,11 +6,17 @@ extern crate alloc;
 mod address;
 mod config;
 mod contact;
+mod dual;
 mod key;
+mod lookup;
 mod message;
+mod node;
 mod protocol;
+mod publish;
 mod rng;
+mod rpc;
 mod service;
+mod snapshot;
 pub mod table;
 mod time;
 
@@ -19,11 +25,19 @@ pub use config::{
     BootstrapConfig, Config, InboundConfig, LookupConfig, ObservedConfig, RpcConfig, TableConfig, VerifyConfig,
 };
 pub use contact::{Contact, Contacts};
+pub use dual::DualStack;
 pub use key::{Key, Keyspace, NotAKey};
+pub use lookup::LookupReport;
 pub use message::{Body, MAX_TRANSACTION_ID, Message, TransactionId};
+pub use node::{
+    Answered, Counters, Event, Failure, LookupId, LookupLimit, LookupOptions, Node, RequestId,
+};
 pub use protocol::{Codec, Malformed, Protocol};
+pub use publish::{MakeRequest, Stored};
 pub use rng::Rng;
+pub use rpc::RoundTrips;
 pub use service::{Admission, ReadOnly, Reply, ServeContext, Service, Ticket};
+pub use snapshot::Snapshot;
 pub use table::Table;
 pub use time::{Instant, soonest};
 

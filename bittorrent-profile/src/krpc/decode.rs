@@ -1,0 +1,188 @@
+//! Bytes → messages.
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use kademlia_core::{Body, Family, Key, Malformed, Message, TransactionId};
+
+use crate::bencode::{Dict, Tape, Value};
+use crate::krpc::response::MAX_VALUES;
+use crate::krpc::{ErrorCode, Nodes, Request, Response, Token, Version, compact};
+use crate::mainline::Mainline;
+
+/// Longest error text that is kept, in bytes, before replacement of what is not UTF-8.
+pub(super) const MAX_ERROR_TEXT: usize = 256;
+
+const NOT_BENCODE_DICT: Malformed = Malformed::Garbage("not a dictionary");
+const NO_TRANSACTION: Malformed = Malformed::Garbage("no transaction id of 32 bytes or less");
+const NO_KIND: Malformed = Malformed::Garbage("neither query, response nor error");
+const NO_METHOD: Malformed = Malformed::Garbage("query without a method");
+const NO_RESPONSE: Malformed = Malformed::Garbage("response without a dictionary");
+const NO_SENDER: Malformed = Malformed::Garbage("response without an id");
+const NO_ERROR: Malformed = Malformed::Garbage("error without a code");
+
+/// The top-level values that mean something; others are ignored (C.2).
+#[derive(Default)]
+struct Envelope<'a> {
+    arguments: Option<Value<'a>>,
+    error: Option<Value<'a>>,
+    observed: Option<Value<'a>>,
+    method: Option<Value<'a>>,
+    response: Option<Value<'a>>,
+    read_only: Option<Value<'a>>,
+    transaction: Option<Value<'a>>,
+    version: Option<Value<'a>>,
+    kind: Option<Value<'a>>,
+}
+
+impl<'a> Envelope<'a> {
+    fn read(dict: Dict<'a>) -> Self {
+        let mut envelope = Envelope::default();
+        for (key, value) in dict {
+            let slot = match key {
+                b"a" => &mut envelope.arguments,
+                b"e" => &mut envelope.error,
+                b"ip" => &mut envelope.observed,
+                b"q" => &mut envelope.method,
+                b"r" => &mut envelope.response,
+                b"ro" => &mut envelope.read_only,
+                b"t" => &mut envelope.transaction,
+                b"v" => &mut envelope.version,
+                b"y" => &mut envelope.kind,
+                _ => continue,
+            };
+            *slot = Some(value);
+        }
+        envelope
+    }
+}
+
+pub(super) fn decode(datagram: &[u8]) -> Result<Message<Mainline>, Malformed> {
+    let mut tape = Tape::new();
+    let root = tape
+        .parse(datagram)
+        .map_err(|invalid| Malformed::Garbage(invalid.reason()))?;
+    let envelope = Envelope::read(root.dict().ok_or(NOT_BENCODE_DICT)?);
+    // An empty id is legal ("accept any length", 5.2); it is echoed like any other and can match nothing of ours.
+    let transaction = envelope
+        .transaction
+        .and_then(|id| id.bytes())
+        .and_then(TransactionId::new);
+    let transaction = transaction.ok_or(NO_TRANSACTION)?;
+    let observed = || {
+        envelope
+            .observed
+            .and_then(|ip| ip.bytes())
+            .and_then(compact::addr)
+    };
+    match envelope.kind.and_then(|kind| kind.bytes()) {
+        Some(b"q") => Ok(Message {
+            transaction,
+            observed: None,
+            body: query(&envelope, transaction)?,
+        }),
+        Some(b"r") => Ok(Message {
+            transaction,
+            observed: observed(),
+            body: response(&envelope)?,
+        }),
+        Some(b"e") => Ok(Message {
+            transaction,
+            observed: observed(),
+            body: error(&envelope)?,
+        }),
+        _ => Err(NO_KIND),
+    }
+}
+
+fn query(envelope: &Envelope<'_>, transaction: TransactionId) -> Result<Body<Mainline>, Malformed> {
+    let method = envelope
+        .method
+        .and_then(|method| method.bytes())
+        .ok_or(NO_METHOD)?;
+    let refused = |code: ErrorCode, text| Malformed::Request {
+        transaction,
+        code: code.into(),
+        text,
+    };
+    let arguments = envelope.arguments.and_then(|arguments| arguments.dict());
+    let arguments = arguments.ok_or_else(|| refused(ErrorCode::Protocol, "missing arguments"))?;
+    let request = match Request::read(method, arguments) {
+        Some(request) => request.map_err(|text| refused(ErrorCode::Protocol, text))?,
+        None => Request::read_unknown(arguments)
+            .ok_or_else(|| refused(ErrorCode::MethodUnknown, "method unknown"))?,
+    };
+    let sender =
+        sender(arguments).ok_or_else(|| refused(ErrorCode::Protocol, "missing or invalid argument: id"))?;
+    let read_only = envelope
+        .read_only
+        .and_then(|flag| flag.int())
+        .is_some_and(|flag| flag != 0);
+    Ok(Body::Request {
+        sender,
+        read_only,
+        request,
+    })
+}
+
+fn sender(dict: Dict<'_>) -> Option<Key<20>> {
+    dict.get(b"id")?.array().map(Key::new)
+}
+
+fn response(envelope: &Envelope<'_>) -> Result<Body<Mainline>, Malformed> {
+    let parts = envelope
+        .response
+        .and_then(|response| response.dict())
+        .ok_or(NO_RESPONSE)?;
+    let sender = sender(parts).ok_or(NO_SENDER)?;
+    let version = envelope
+        .version
+        .and_then(|version| version.bytes())
+        .and_then(Version::new);
+    let mut response = Response {
+        version,
+        ..Response::default()
+    };
+    let (mut nodes, mut nodes6) = (None, None);
+    for (key, value) in parts {
+        match key {
+            b"nodes" => nodes = value.bytes(),
+            b"nodes6" => nodes6 = value.bytes(),
+            b"token" => response.token = value.bytes().and_then(Token::new),
+            b"values" => read_values(value, &mut response),
+            _ => {}
+        }
+    }
+    read_nodes(nodes, nodes6, &mut response.nodes);
+    Ok(Body::Response { sender, response })
+}
+
+fn read_nodes(nodes: Option<&[u8]>, nodes6: Option<&[u8]>, out: &mut Nodes) {
+    let v6 = nodes6.and_then(|bytes| compact::nodes(bytes, Family::V6));
+    // Some nodes send more than k. One list may use all the room there is, but not the other's share of it.
+    let room = if v6.is_some() { Nodes::SHARE } else { usize::MAX };
+    if let Some(v4) = nodes.and_then(|bytes| compact::nodes(bytes, Family::V4)) {
+        out.open(Family::V4);
+        out.extend(v4.take(room));
+    }
+    if let Some(v6) = v6 {
+        out.open(Family::V6);
+        out.extend(v6);
+    }
+}
+
+/// Lists that mix families are read (BEP 32); what is no address to connect to is left out.
+fn read_values(value: Value<'_>, response: &mut Response) {
+    let Some(list) = value.list() else { return };
+    let peers = list.filter_map(|peer| peer.bytes().and_then(compact::addr));
+    response.values.extend(peers.take(MAX_VALUES));
+}
+
+fn error(envelope: &Envelope<'_>) -> Result<Body<Mainline>, Malformed> {
+    let mut parts = envelope.error.and_then(|error| error.list()).ok_or(NO_ERROR)?;
+    let code = parts.next().and_then(|code| code.int()).ok_or(NO_ERROR)?;
+    let text = parts.next().and_then(|text| text.bytes()).unwrap_or_default();
+    let text = text.get(..MAX_ERROR_TEXT).unwrap_or(text);
+    Ok(Body::Error {
+        code,
+        text: String::from_utf8_lossy(text).into_owned(),
+    })
+}

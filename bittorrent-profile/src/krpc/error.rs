@@ -1,0 +1,29 @@
+//! The error codes.
+
+use core::fmt;
+
+/// Why a query was refused (BEP 5; later BEPs add their own numbers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum ErrorCode {
+    /// Nothing more specific.
+    Generic = 201,
+    /// The answering node's own trouble.
+    Server = 202,
+    /// A malformed packet, an invalid argument or a bad token.
+    Protocol = 203,
+    /// A method that the node does not know.
+    MethodUnknown = 204,
+}
+
+impl From<ErrorCode> for i64 {
+    fn from(code: ErrorCode) -> i64 {
+        i64::from(code as u16)
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", *self as u16)
+    }
+}

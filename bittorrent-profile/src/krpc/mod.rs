@@ -1,0 +1,66 @@
+//! KRPC, the RPC of the Mainline DHT: bencoded dictionaries in single datagrams (BEP 5 with BEP 32, 42 and 43).
+//!
+//! [`Krpc`] turns them into messages and back. [`METHODS`] is the one place that says which method takes which
+//! arguments; the [`Request`] type, its reader and its writer are all made from it.
+//!
+//! Reading goes by fault. What is no message at all is [`Malformed::Garbage`]: silence. A query whose envelope is sound
+//! (`t`, `y`, `q`) but whose arguments are not is [`Malformed::Request`] with code 203, or 204 for a method that nobody
+//! knows. A reply is taken by its parts: a part of the wrong type or length counts as absent, the rest stands.
+//!
+//! [`Malformed::Garbage`]: kademlia_core::Malformed::Garbage
+//! [`Malformed::Request`]: kademlia_core::Malformed::Request
+
+pub mod compact;
+mod decode;
+mod encode;
+mod error;
+mod families;
+mod request;
+mod response;
+mod short;
+
+pub use encode::{MAX_DATAGRAM, MAX_POLITE_DATAGRAM, values_that_fit};
+pub use error::ErrorCode;
+pub use families::Families;
+pub use request::{METHODS, Method, Request};
+pub use response::{MAX_VALUES, Nodes, Response};
+pub use short::ShortBytes;
+
+use kademlia_core::{Codec, Malformed, Message};
+
+use crate::mainline::Mainline;
+
+/// A write token of another node, or of ours: opaque, at most 64 bytes (T12).
+pub type Token = ShortBytes<64>;
+
+/// A client's name and version as in the envelope's `v`: by convention two letters and two bytes, at most 16 (T12).
+pub type Version = ShortBytes<16>;
+
+/// This implementation in the envelope's `v`: `KD`, then the crate's major and minor version.
+pub const VERSION: [u8; 4] = [
+    b'K',
+    b'D',
+    version_number(env!("CARGO_PKG_VERSION_MAJOR")),
+    version_number(env!("CARGO_PKG_VERSION_MINOR")),
+];
+
+const fn version_number(text: &str) -> u8 {
+    match u8::from_str_radix(text, 10) {
+        Ok(number) => number,
+        Err(_) => u8::MAX,
+    }
+}
+
+/// The bytes of [`Mainline`].
+#[derive(Clone, Copy, Debug)]
+pub struct Krpc;
+
+impl Codec<Mainline> for Krpc {
+    fn decode(datagram: &[u8]) -> Result<Message<Mainline>, Malformed> {
+        decode::decode(datagram)
+    }
+
+    fn encode(message: &Message<Mainline>, out: &mut Vec<u8>) {
+        encode::encode(message, out);
+    }
+}

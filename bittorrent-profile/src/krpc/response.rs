@@ -1,0 +1,82 @@
+//! Responses: one type for all methods, because on the wire a response does not say what it answers.
+
+use core::net::SocketAddr;
+
+use kademlia_core::{Contact, Contacts, Family, Key};
+
+use crate::krpc::{Families, Token, Version};
+
+/// Most peers taken from one reply (T14); more are ignored.
+pub const MAX_VALUES: usize = 100;
+
+/// What a Mainline node answers: optional parts, read by whoever asked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Response {
+    /// The nodes closest to what was asked for.
+    pub nodes: Nodes,
+    /// Lets the asker announce itself here, for a while.
+    pub token: Option<Token>,
+    /// Peers of the torrent asked for; at most [`MAX_VALUES`] are read, and as many written as fit.
+    pub values: Vec<SocketAddr>,
+    /// Who made the answering program; `None` writes nothing.
+    pub version: Option<Version>,
+}
+
+/// The node lists of a response, `nodes` and `nodes6`. A list can be present and empty, which is an answer too.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Nodes {
+    lists: Families,
+    /// IPv4 before IPv6.
+    contacts: Contacts<Key<20>>,
+}
+
+impl Nodes {
+    /// Contacts of each family that both lists together have room for: BEP 5's k.
+    pub(super) const SHARE: usize = 8;
+
+    /// Makes the list of `family` present, empty if nothing is added to it.
+    pub fn open(&mut self, family: Family) {
+        self.lists.insert(family);
+    }
+
+    /// Which lists are present.
+    pub const fn lists(&self) -> Families {
+        self.lists
+    }
+
+    /// All contacts, those of IPv4 first.
+    pub fn contacts(&self) -> &[Contact<Key<20>>] {
+        &self.contacts
+    }
+
+    /// The contacts of one list, in its order.
+    pub fn of(&self, family: Family) -> impl Iterator<Item = &Contact<Key<20>>> + Clone {
+        self.contacts
+            .iter()
+            .filter(move |contact| Family::of(&contact.addr) == family)
+    }
+}
+
+/// Each contact goes to the end of its family's list. Past 16 in all, contacts are left out.
+impl Extend<Contact<Key<20>>> for Nodes {
+    fn extend<I: IntoIterator<Item = Contact<Key<20>>>>(&mut self, contacts: I) {
+        for contact in contacts {
+            let family = Family::of(&contact.addr);
+            self.open(family);
+            if family == Family::V4 && self.of(Family::V6).next().is_some() {
+                let (v4, v6) = (self.of(Family::V4), self.of(Family::V6));
+                self.contacts = v4.copied().chain([contact]).chain(v6.copied()).collect();
+            } else if self.contacts.push(contact).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl FromIterator<Contact<Key<20>>> for Nodes {
+    fn from_iter<I: IntoIterator<Item = Contact<Key<20>>>>(contacts: I) -> Self {
+        let mut nodes = Nodes::default();
+        nodes.extend(contacts);
+        nodes
+    }
+}

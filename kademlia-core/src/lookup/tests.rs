@@ -1,0 +1,180 @@
+//! The lookup against a network that is only a table of who knows whom.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
+
+use super::*;
+use crate::key::Key;
+use crate::rng::Rng;
+
+type K = Key<2>;
+
+const BOUNDS: Bounds =
+    Bounds { k: 4, alpha: 3, candidates: 512, messages: 400, time: Duration::from_secs(20) };
+
+fn contact(n: u16) -> Contact<K> {
+    let [high, low] = n.to_be_bytes();
+    Contact::new(Key::new([high, low]), SocketAddr::from(([1, 2, high, low], 6881)))
+}
+
+fn sorted(target: K, mut nodes: Vec<Contact<K>>) -> Vec<Contact<K>> {
+    nodes.sort_by(|a, b| target.cmp_distance(&a.key, &b.key));
+    nodes
+}
+
+/// What Kademlia's tables guarantee, and no more: of those that share exactly i bits, k at random, or all if they are fewer.
+fn table_of(node: &Contact<K>, nodes: &[Contact<K>], rng: &mut Rng) -> Vec<Contact<K>> {
+    let mut table = Vec::new();
+    for shared in 0..K::BITS {
+        let beside = |other: &&Contact<K>| other.key.common_prefix(&node.key) == shared;
+        let mut bucket: Vec<_> = nodes.iter().filter(beside).copied().collect();
+        while bucket.len() > BOUNDS.k {
+            bucket.swap_remove(rng.below(bucket.len()));
+        }
+        table.extend(bucket);
+    }
+    table
+}
+
+/// Runs a lookup in which every asked node is answered, stalled or failed in an order drawn from `rng`.
+/// Nodes in `dead` fail. Each node names the k closest it knows.
+struct Run {
+    report: LookupReport<K>,
+    asked: Vec<Contact<K>>,
+    most_in_flight: usize,
+}
+
+fn run(nodes: &[Contact<K>], dead: &BTreeSet<SocketAddr>, target: K, rng: &mut Rng) -> Run {
+    let mut lookup = Lookup::new(Instant::ZERO, target, BOUNDS);
+    let mut knows: BTreeMap<SocketAddr, Vec<Contact<K>>> = BTreeMap::new();
+    for node in nodes {
+        knows.insert(node.addr, table_of(node, nodes, rng));
+    }
+    for _ in 0..3 {
+        lookup.seed(nodes[rng.below(nodes.len())]);
+    }
+    let mut flying: Vec<(Contact<K>, bool)> = Vec::new();
+    let mut asked = Vec::new();
+    let mut most_in_flight = 0;
+    loop {
+        match lookup.next(Instant::ZERO) {
+            Next::Ask(contact) => {
+                lookup.asked(&contact);
+                asked.push(contact);
+                flying.push((contact, false));
+            }
+            Next::Done => break,
+            Next::Wait => {
+                let at = rng.below(flying.len());
+                let (contact, stalled) = flying[at];
+                if !stalled && rng.chance(0.2) {
+                    flying[at].1 = true;
+                    lookup.stalled(contact.addr);
+                } else {
+                    flying.swap_remove(at);
+                    if dead.contains(&contact.addr) {
+                        lookup.failed(contact.addr);
+                    } else {
+                        let closest = sorted(target, knows[&contact.addr].clone());
+                        lookup.answered(contact.addr, closest.into_iter().take(BOUNDS.k));
+                    }
+                }
+            }
+        }
+        most_in_flight = most_in_flight.max(flying.iter().filter(|(_, stalled)| !stalled).count());
+    }
+    Run { report: lookup.report(Instant::ZERO), asked, most_in_flight }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn p24_p25_p26_the_result_is_the_true_closest_and_nobody_is_asked_twice(
+        ids in proptest::collection::btree_set(any::<u16>(), 4..60), target: u16, seed: u64,
+    ) {
+        let nodes: Vec<_> = ids.into_iter().map(contact).collect();
+        let target = contact(target).key;
+        let run = run(&nodes, &BTreeSet::new(), target, &mut Rng::from_number(seed));
+        let expected: Vec<_> = sorted(target, nodes).into_iter().take(BOUNDS.k).collect();
+        prop_assert_eq!(&run.report.closest, &expected);
+        prop_assert!(run.report.complete);
+        prop_assert!(run.most_in_flight <= BOUNDS.alpha);
+        let keys: BTreeSet<_> = run.asked.iter().map(|asked| asked.key).collect();
+        prop_assert_eq!(keys.len(), run.asked.len());
+    }
+
+    #[test]
+    fn fs_a6_the_dead_delay_but_never_hide_a_live_candidate(
+        ids in proptest::collection::btree_set(any::<u16>(), 8..60), target: u16, seed: u64,
+    ) {
+        let nodes: Vec<_> = ids.into_iter().map(contact).collect();
+        let target = contact(target).key;
+        let mut rng = Rng::from_number(seed);
+        let dead: BTreeSet<_> = nodes.iter().filter(|_| rng.chance(0.3)).map(|node| node.addr).collect();
+        let run = run(&nodes, &dead, target, &mut rng);
+        prop_assert!(run.report.closest.iter().all(|found| !dead.contains(&found.addr)), "P26: responders only");
+        // Every live candidate named by anyone and nearer than the result's last is in the result.
+        let last = run.report.closest.last().map(|last| last.key);
+        if run.report.closest.len() == BOUNDS.k {
+            for node in run.asked.iter().filter(|node| !dead.contains(&node.addr)) {
+                let nearer = last.is_some_and(|last| target.cmp_distance(&node.key, &last).is_lt());
+                prop_assert!(!nearer || run.report.closest.contains(node));
+            }
+        }
+    }
+}
+
+#[test]
+fn fs_b10_messages_time_and_candidates_are_bounded() {
+    let bounds = Bounds { messages: 5, candidates: 4, ..BOUNDS };
+    let mut lookup = Lookup::new(Instant::ZERO, contact(0).key, bounds);
+    for n in 1..100 {
+        lookup.seed(contact(100 - n));
+    }
+    let mut asked = Vec::new();
+    loop {
+        match lookup.next(Instant::ZERO) {
+            Next::Ask(contact) => {
+                lookup.asked(&contact);
+                lookup.failed(contact.addr);
+                asked.push(contact);
+            }
+            Next::Wait => unreachable!("nothing is in flight"),
+            Next::Done => break,
+        }
+    }
+    // The four nearest are kept, the farther ones gave way.
+    assert_eq!(asked, [1, 2, 3, 4].map(contact));
+
+    let mut endless = Lookup::new(Instant::ZERO, contact(0).key, Bounds { messages: 5, ..BOUNDS });
+    for n in 1..100 {
+        endless.seed(contact(n));
+    }
+    while let Next::Ask(contact) = endless.next(Instant::ZERO) {
+        endless.asked(&contact);
+        endless.failed(contact.addr);
+    }
+    assert_eq!(endless.report(Instant::ZERO).messages, 5);
+    assert!(!endless.report(Instant::ZERO).complete);
+
+    let mut slow = Lookup::new(Instant::ZERO, contact(0).key, BOUNDS);
+    slow.seed(contact(1));
+    assert!(matches!(slow.next(Instant::ZERO), Next::Ask(_)));
+    assert_eq!(slow.next(Instant::from_secs(20)), Next::Done);
+}
+
+#[test]
+fn a_wrong_address_for_a_key_does_not_hide_the_right_one() {
+    let mut lookup = Lookup::new(Instant::ZERO, contact(0).key, BOUNDS);
+    let right = contact(1);
+    let wrong = Contact::new(right.key, SocketAddr::from(([1, 1, 1, 1], 1)));
+    lookup.seed(wrong);
+    lookup.seed(right);
+    assert_eq!(lookup.next(Instant::ZERO), Next::Ask(wrong));
+    lookup.asked(&wrong);
+    lookup.failed(wrong.addr);
+    assert_eq!(lookup.next(Instant::ZERO), Next::Ask(right));
+}

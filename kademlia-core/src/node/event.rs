@@ -1,0 +1,154 @@
+//! What a node tells its host, and the words it uses for it.
+
+use alloc::string::String;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use crate::contact::Contact;
+use crate::lookup::LookupReport;
+use crate::protocol::Protocol;
+use crate::publish::Stored;
+
+/// Names a lookup or a publish of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LookupId(u64);
+
+/// Names a single request of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(u64);
+
+impl From<u64> for LookupId {
+    fn from(number: u64) -> Self {
+        LookupId(number)
+    }
+}
+
+impl From<u64> for RequestId {
+    fn from(number: u64) -> Self {
+        RequestId(number)
+    }
+}
+
+/// How a lookup differs from the configured ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LookupOptions {
+    /// Report every answer as [`Event::Answer`], as it arrives: a lookup for values.
+    pub answers: bool,
+    /// Size of the result, if not the configured k.
+    pub k: Option<usize>,
+    /// Requests in flight, if not the configured α.
+    pub alpha: Option<usize>,
+}
+
+/// Something the host may want to know. To be fetched with [`Node::poll_event`](crate::Node::poll_event).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event<P: Protocol> {
+    /// The way into the network was found; calls that waited for it now run.
+    Bootstrapped,
+    /// A node answered a lookup that asked for answers.
+    Answer {
+        /// The lookup.
+        lookup: LookupId,
+        /// Who answered.
+        from: Contact<P::Key>,
+        /// The answer.
+        response: P::Response,
+    },
+    /// A lookup ended.
+    LookupDone {
+        /// The lookup.
+        lookup: LookupId,
+        /// What it found.
+        report: LookupReport<P::Key>,
+    },
+    /// A publish ended.
+    Stored {
+        /// The lookup it began with.
+        lookup: LookupId,
+        /// What became of it.
+        stored: Stored<P::Key>,
+    },
+    /// A single request ended.
+    Requested {
+        /// The request.
+        request: RequestId,
+        /// The answer, or why there is none.
+        result: Result<Answered<P>, Failure>,
+    },
+    /// The network agrees on our external address.
+    External(SocketAddr),
+    /// This node goes by another key now.
+    Renamed {
+        /// The key until now.
+        from: P::Key,
+        /// The key from now on.
+        to: P::Key,
+    },
+}
+
+/// The answer to a single request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answered<P: Protocol> {
+    /// Who answered.
+    pub from: Contact<P::Key>,
+    /// The answer.
+    pub response: P::Response,
+    /// The round trip; `None` if the request had to be repeated, so that it cannot be told.
+    pub round_trip: Option<Duration>,
+}
+
+/// Why a request was not answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// No answer to any attempt.
+    #[error("no answer")]
+    TimedOut,
+    /// The node answered with an error.
+    #[error("refused with error {code}: {text}")]
+    Refused {
+        /// A number from the overlay's own list.
+        code: i64,
+        /// What the node says.
+        text: String,
+    },
+    /// Too many requests are outstanding, in all or to this address, or the address must not be spoken to.
+    #[error("not sent: too many requests outstanding, or an address that must not be spoken to")]
+    NotSent,
+}
+
+/// Too many lookups wait already. Ours, and nobody else's, to mend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{waiting} lookups are waiting already")]
+pub struct LookupLimit {
+    /// The limit that was reached.
+    pub waiting: usize,
+}
+
+/// What a node has done since it was made. Each number only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams or messages taken in.
+    pub received: u64,
+    /// Datagrams that were no message, or too long.
+    pub malformed: u64,
+    /// Messages from addresses that must not be spoken to.
+    pub unroutable: u64,
+    /// Requests over the sender's quota.
+    pub limited: u64,
+    /// Requests answered, with a response or an error.
+    pub served: u64,
+    /// Replies that matched no request.
+    pub unmatched: u64,
+    /// Replies to a request of ours under another key than the one asked (C.5).
+    pub impostors: u64,
+    /// Requests sent, retries included.
+    pub asked: u64,
+    /// Requests that were answered.
+    pub answered: u64,
+    /// Requests that failed for good.
+    pub failed: u64,
+    /// Pings to unverified senders.
+    pub verifications: u64,
+    /// Replies dropped because the host did not fetch them.
+    pub overflowed: u64,
+}

@@ -1,0 +1,226 @@
+//! The way in: from a datagram to what it changes. One method per kind of message.
+
+use alloc::string::String;
+use core::net::SocketAddr;
+
+use super::{Answered, Failure, Named, Node};
+use crate::address::Family;
+use crate::contact::Contact;
+use crate::message::{Body, Message, TransactionId};
+use crate::protocol::{Codec, Malformed, Protocol};
+use crate::rpc::{Cause, Pending};
+use crate::service::{Admission, Reply, ServeContext, Service};
+use crate::table::{Insert, Table};
+use crate::time::Instant;
+
+/// Contacts of the other family kept for it; more are left out.
+const FOREIGN: usize = 64;
+
+impl<P: Protocol, S: Service<P>> Node<P, S> {
+    pub(crate) fn receive_datagram(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &[u8],
+        other: Option<&Table<P::Key>>,
+    ) {
+        if datagram.len() > self.config.inbound.datagram {
+            self.counters.received += 1;
+            self.counters.malformed += 1;
+            return;
+        }
+        match P::Codec::decode(datagram) {
+            Ok(message) => self.receive_message(now, from, message, other),
+            Err(malformed) => self.on_malformed(now, from, malformed),
+        }
+    }
+
+    pub(crate) fn receive_message(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        message: Message<P>,
+        other: Option<&Table<P::Key>>,
+    ) {
+        let now = self.advance(now);
+        self.counters.received += 1;
+        if !self.config.reach.admits(from) {
+            self.counters.unroutable += 1;
+            return;
+        }
+        let Message { transaction, observed, body } = message;
+        match body {
+            Body::Request { sender, read_only, request } => {
+                let from = Contact::new(sender, from);
+                self.on_request(now, from, read_only, transaction, request, other);
+            }
+            Body::Response { sender, response } => {
+                self.on_response(now, Contact::new(sender, from), transaction, observed, &response);
+                self.run_searches(now);
+            }
+            Body::Error { code, text } => {
+                self.on_error(now, from, transaction, code, text);
+                self.run_searches(now);
+            }
+        }
+    }
+
+    /// Errors go only to well-formed requests (T10): everything else that is not understood meets silence.
+    fn on_malformed(&mut self, now: Instant, from: SocketAddr, malformed: Malformed) {
+        let now = self.advance(now);
+        self.counters.received += 1;
+        self.counters.malformed += 1;
+        if let Malformed::Request { transaction, code, text } = malformed
+            && !self.config.read_only
+            && self.config.reach.admits(from)
+            && self.inbound.take(now, from.ip())
+        {
+            self.reply(from, transaction, Reply::Error { code, text: text.into() });
+        }
+    }
+
+    fn on_request(
+        &mut self,
+        now: Instant,
+        from: Contact<P::Key>,
+        read_only: bool,
+        transaction: TransactionId,
+        request: P::Request,
+        other: Option<&Table<P::Key>>,
+    ) {
+        // A read-only node answers nobody (BEP 43).
+        if self.config.read_only {
+            return;
+        }
+        if !self.inbound.take(now, from.addr.ip()) {
+            self.counters.limited += 1;
+            return;
+        }
+        let context = ServeContext {
+            now,
+            from: from.addr,
+            sender: from.key,
+            local: self.table.local(),
+            transaction,
+            own: &self.table,
+            other,
+        };
+        let reply = self.service.serve(request, &context);
+        self.reply(from.addr, transaction, reply);
+        // Nor does anybody keep or ping a read-only node (BEP 43).
+        if !read_only && !self.table.queried_by(now, &from) {
+            self.consider(now, &from);
+        }
+    }
+
+    fn on_response(
+        &mut self,
+        now: Instant,
+        from: Contact<P::Key>,
+        transaction: TransactionId,
+        observed: Option<SocketAddr>,
+        response: &P::Response,
+    ) {
+        let Some((pending, round_trip)) =
+            self.transactions.accept(now, from.addr, transaction, Some(from.key))
+        else {
+            self.on_unmatched(from.addr, transaction);
+            return;
+        };
+        self.counters.answered += 1;
+        if let Some(seen) = observed {
+            self.on_vote(now, from.addr, seen);
+        }
+        if self.service.admit(&from) == Admission::Eligible {
+            match self.table.answered(now, from, round_trip) {
+                Insert::Waiting { ask: Some(oldest) } => self.recheck(now, &oldest),
+                Insert::Added | Insert::Replaced(_) => self.maintenance.entry_added(now, &self.config.table),
+                _ => {}
+            }
+        }
+        let named = self.sift(from.addr, response);
+        match pending.cause {
+            Cause::Lookup(id) => self.search_answered(id, from, response, &named),
+            Cause::Store(id) => self.store_accepted(id, from.addr),
+            Cause::Request(id) => {
+                let answered = Answered { from, response: response.clone(), round_trip };
+                self.end_request(id, Ok(answered));
+            }
+            Cause::Join => self.join_answered(now, from, &named),
+            Cause::Verify => {}
+            Cause::Keepalive => {
+                for contact in named.iter() {
+                    self.consider(now, contact);
+                }
+            }
+        }
+    }
+
+    fn on_unmatched(&mut self, from: SocketAddr, transaction: TransactionId) {
+        if self.transactions.is_impostor(from, transaction) {
+            self.counters.impostors += 1;
+        } else {
+            self.counters.unmatched += 1;
+        }
+    }
+
+    fn on_error(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        transaction: TransactionId,
+        code: i64,
+        text: String,
+    ) {
+        let Some((pending, _)) = self.transactions.accept(now, from, transaction, None) else {
+            self.on_unmatched(from, transaction);
+            return;
+        };
+        self.counters.answered += 1;
+        self.on_refused(now, &pending, code, text);
+    }
+
+    /// The node lives and will not do what it was asked. That is no failure for the table.
+    fn on_refused(&mut self, now: Instant, pending: &Pending<P::Key>, code: i64, text: String) {
+        match pending.cause {
+            Cause::Lookup(id) => self.search_failed(id, pending.to),
+            Cause::Store(id) => self.store_refused(id, pending.to, code, text),
+            Cause::Request(id) => self.end_request(id, Err(Failure::Refused { code, text })),
+            Cause::Join => self.join_failed(now),
+            Cause::Verify | Cause::Keepalive => {}
+        }
+    }
+
+    /// The contacts of a reply that may be asked; those of the other family are put aside for it.
+    fn sift(&mut self, from: SocketAddr, response: &P::Response) -> Named<P::Key> {
+        let mut named = Named::new();
+        for contact in P::contacts(response) {
+            if contact.key == self.local() || !self.config.reach.admits(contact.addr) {
+                continue;
+            }
+            if Family::of(&contact.addr) != Family::of(&from) {
+                if self.foreign.len() < FOREIGN {
+                    self.foreign.push(*contact);
+                }
+            } else if self.service.admit(contact) != Admission::Refused {
+                // A reply names at most a few contacts; more than fit are not worth asking.
+                let _ = named.push(*contact);
+            }
+        }
+        named
+    }
+
+    fn on_vote(&mut self, now: Instant, voter: SocketAddr, seen: SocketAddr) {
+        if Family::of(&voter) != Family::of(&seen) {
+            return;
+        }
+        let Some(external) = self.observed.vote(now, voter, seen) else { return };
+        self.events.push_back(super::Event::External(external));
+        let from = self.local();
+        let to = self.service.rename(external, from, &mut self.rng);
+        if to != from {
+            self.table.rename(now, to);
+            self.events.push_back(super::Event::Renamed { from, to });
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Joining: from a few addresses to a place in the network.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::search::Purpose;
+use super::{Event, LookupId, Named, Node};
+use crate::contact::Contact;
+use crate::lookup::LookupReport;
+use crate::protocol::Protocol;
+use crate::rpc::Cause;
+use crate::service::Service;
+use crate::time::Instant;
+
+/// Remembered contacts asked in one attempt, and remembered in all.
+const BATCH: usize = 16;
+const REMEMBERED: usize = 1_024;
+
+/// How far a node is on its way in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// Never asked to join, or without anybody to ask.
+    #[default]
+    Idle,
+    /// Asking for the way in, or pausing before asking again.
+    Asking,
+    /// Looking up the own key.
+    Looking,
+    /// In.
+    Done,
+}
+
+/// The state of joining.
+#[derive(Debug)]
+pub(super) struct Join<K> {
+    stage: Stage,
+    routers: Vec<SocketAddr>,
+    remembered: VecDeque<Contact<K>>,
+    /// Requests for the way in that are outstanding.
+    outstanding: usize,
+    attempts: u32,
+    again: Option<Instant>,
+    lookup: Option<LookupId>,
+}
+
+impl<K> Default for Join<K> {
+    fn default() -> Self {
+        Join {
+            stage: Stage::Idle,
+            routers: Vec::new(),
+            remembered: VecDeque::new(),
+            outstanding: 0,
+            attempts: 0,
+            again: None,
+            lookup: None,
+        }
+    }
+}
+
+impl<K> Join<K> {
+    pub(super) fn add_routers(&mut self, routers: impl Iterator<Item = SocketAddr>, limit: usize) {
+        for router in routers {
+            if self.routers.len() < limit && !self.routers.contains(&router) {
+                self.routers.push(router);
+            }
+        }
+    }
+
+    pub(super) fn add_contacts(&mut self, contacts: impl Iterator<Item = Contact<K>>) {
+        let room = REMEMBERED.saturating_sub(self.remembered.len());
+        self.remembered.extend(contacts.take(room));
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.stage == Stage::Done
+    }
+
+    /// Whether lookups had better wait.
+    pub(super) fn is_under_way(&self) -> bool {
+        matches!(self.stage, Stage::Asking | Stage::Looking)
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.again
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        self.routers.capacity() * size_of::<SocketAddr>()
+            + self.remembered.capacity() * size_of::<Contact<K>>()
+    }
+
+    /// 1, 2, 4 … times the first pause, up to the longest.
+    fn pause(&self, first: Duration, longest: Duration) -> Duration {
+        let doublings = self.attempts.saturating_sub(1).min(16);
+        first.saturating_mul(1 << doublings).min(longest)
+    }
+}
+
+impl<P: Protocol, S: Service<P>> Node<P, S> {
+    pub(super) fn start_joining(&mut self, now: Instant) {
+        if self.join.is_under_way() {
+            return;
+        }
+        self.join.stage = Stage::Asking;
+        self.join.attempts = 0;
+        self.attempt_to_join(now);
+        self.run_searches(now);
+    }
+
+    pub(super) fn keep_joining(&mut self, now: Instant) {
+        if self.join.again.is_some_and(|again| again <= now) {
+            self.attempt_to_join(now);
+        }
+    }
+
+    /// Remembered contacts are asked first and alone, so that a restarted node burdens no router (T20).
+    fn attempt_to_join(&mut self, now: Instant) {
+        self.join.again = None;
+        self.join.attempts += 1;
+        let batch = self.join.remembered.len().min(BATCH);
+        let contacts: Vec<_> = self.join.remembered.drain(..batch).collect();
+        for contact in &contacts {
+            self.join.outstanding += usize::from(self.ask_contact(now, contact, Cause::Join));
+        }
+        if contacts.is_empty() || self.join.attempts > 1 {
+            for router in self.join.routers.clone() {
+                let request = self.own_request(Cause::Join);
+                self.join.outstanding += usize::from(self.ask(now, router, None, Cause::Join, request));
+            }
+        }
+        if self.join.outstanding == 0 {
+            self.pause_joining(now);
+        }
+    }
+
+    fn pause_joining(&mut self, now: Instant) {
+        if self.join.routers.is_empty() && self.join.remembered.is_empty() {
+            self.join.stage = Stage::Idle;
+            return;
+        }
+        let config = self.config.bootstrap;
+        let pause = self.join.pause(config.first_pause, config.longest_pause);
+        self.join.stage = Stage::Asking;
+        self.join.again = Some(now + self.rng.jittered(pause));
+    }
+
+    pub(super) fn join_failed(&mut self, now: Instant) {
+        self.join.outstanding -= 1;
+        if self.join.stage != Stage::Asking || self.join.outstanding > 0 {
+            return;
+        }
+        if self.join.attempts == 1 && !self.join.routers.is_empty() {
+            self.attempt_to_join(now);
+        } else {
+            self.pause_joining(now);
+        }
+    }
+
+    /// The first to answer opens the lookup of the own key, the others add to it.
+    pub(super) fn join_answered(&mut self, now: Instant, from: Contact<P::Key>, named: &Named<P::Key>) {
+        self.join.outstanding -= 1;
+        if self.join.stage == Stage::Asking {
+            self.join.stage = Stage::Looking;
+            self.join.again = None;
+            let request = self.own_request(Cause::Join);
+            self.join.lookup = Some(self.start_own(now, self.local(), request, Purpose::Join));
+        }
+        if let Some(search) = self.join.lookup.and_then(|id| self.searches.get_mut(id)) {
+            search.lookup.seed(from);
+            for contact in named.iter() {
+                search.lookup.seed(*contact);
+            }
+        }
+    }
+
+    /// The lookup of the own key ended.
+    pub(super) fn joined(&mut self, now: Instant, report: &LookupReport<P::Key>) {
+        self.join.lookup = None;
+        if report.answered == 0 {
+            self.pause_joining(now);
+            return;
+        }
+        self.join.stage = Stage::Done;
+        self.join.attempts = 0;
+        self.events.push_back(Event::Bootstrapped);
+        for contact in core::mem::take(&mut self.join.remembered) {
+            self.consider(now, &contact);
+        }
+        self.maintenance.sweep();
+        self.refresh_next(now);
+    }
+
+    /// Nobody is left in the table: the way in has to be found again.
+    pub(super) fn rejoin_if_isolated(&mut self, now: Instant) {
+        if self.join.is_done() && self.table.counts(now).alive() == 0 {
+            self.start_joining(now);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Keeping the table fresh: one small step at a time.
+
+use core::time::Duration;
+
+use super::search::Purpose;
+use super::{LookupId, Node};
+use crate::config::TableConfig;
+use crate::contact::Contact;
+use crate::key::Keyspace;
+use crate::protocol::Protocol;
+use crate::rpc::Cause;
+use crate::service::{Admission, Service};
+use crate::time::{Instant, soonest};
+
+/// Between two steps: at most one entry is asked again a second.
+const PACE: Duration = Duration::from_secs(1);
+
+/// What is due, and what is under way.
+#[derive(Debug, Default)]
+pub(super) struct Maintenance {
+    due: Option<Instant>,
+    /// After joining: the next bucket to be filled by a lookup in its range (paper, section 2.3).
+    sweep: Option<usize>,
+    refreshing: Option<LookupId>,
+}
+
+impl Maintenance {
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// A new entry will be due in its time, if nothing is due before.
+    pub(super) fn entry_added(&mut self, now: Instant, config: &TableConfig) {
+        self.due = soonest([self.due, Some(now + config.keepalive.min(config.refresh))]);
+    }
+
+    pub(super) fn sweep(&mut self) {
+        self.sweep = Some(0);
+    }
+}
+
+impl<P: Protocol, S: Service<P>> Node<P, S> {
+    pub(super) fn maintain(&mut self, now: Instant) {
+        if self.maintenance.due.is_none_or(|due| due > now) {
+            return;
+        }
+        self.verify.forget(now);
+        if let Some(contact) = self.table.due(now) {
+            self.recheck(now, &contact);
+        }
+        self.refresh_next(now);
+        self.rejoin_if_isolated(now);
+        let next = soonest([self.table.next_due(), self.table.next_refresh()]);
+        self.maintenance.due = next.map(|due| due.max(now + self.rng.jittered(PACE)));
+    }
+
+    /// Starts the next lookup that fills or refreshes a bucket, unless one is under way.
+    pub(super) fn refresh_next(&mut self, now: Instant) {
+        if self.maintenance.refreshing.is_some() {
+            return;
+        }
+        let local = self.local();
+        let target = match self.maintenance.sweep {
+            Some(bucket) if bucket + 1 < self.table.depth() => {
+                self.maintenance.sweep = Some(bucket + 1);
+                Some(local.random_beside(bucket, &mut self.rng))
+            }
+            _ => {
+                self.maintenance.sweep = None;
+                self.table.refresh(now, &mut self.rng)
+            }
+        };
+        if let Some(target) = target {
+            let id = self.start_own(now, target, P::find_node(target), Purpose::Refresh);
+            self.maintenance.refreshing = Some(id);
+        }
+    }
+
+    pub(super) fn refreshed(&mut self, now: Instant) {
+        self.maintenance.refreshing = None;
+        if self.maintenance.sweep.is_some() {
+            self.refresh_next(now);
+        }
+    }
+
+    /// Asks an entry again: its last answer grows old, or its place is wanted (BEP 5: ping before evict).
+    pub(super) fn recheck(&mut self, now: Instant, contact: &Contact<P::Key>) {
+        if !self.transactions.is_asking(contact.addr, Cause::Keepalive) {
+            self.table.asked(now, contact);
+            self.ask_contact(now, contact, Cause::Keepalive);
+        }
+    }
+
+    /// Somebody unverified wrote to us or was named to us. If the table has use for it, it is pinged, within the quota;
+    /// its answer, and nothing else, brings it in (T3).
+    pub(super) fn consider(&mut self, now: Instant, contact: &Contact<P::Key>) {
+        let eligible = self.config.reach.admits(contact.addr)
+            && self.table.wants(now, contact)
+            && self.service.admit(contact) == Admission::Eligible
+            && !self.transactions.is_asking(contact.addr, Cause::Verify);
+        if eligible && self.transactions.has_room(contact.addr.ip()) && self.verify.take(now, contact.addr.ip()) {
+            self.counters.verifications += 1;
+            self.ask_contact(now, contact, Cause::Verify);
+        }
+    }
+}

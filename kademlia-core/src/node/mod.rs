@@ -1,0 +1,365 @@
+//! One Kademlia node: the engine.
+
+mod event;
+mod inbound;
+mod join;
+mod maintenance;
+mod observed;
+mod outbound;
+mod search;
+
+pub use event::{Answered, Counters, Event, Failure, LookupId, LookupLimit, LookupOptions, RequestId};
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use crate::config::Config;
+use crate::contact::{Contact, Contacts};
+use crate::message::Message;
+use crate::protocol::{Codec, Protocol};
+use crate::publish::MakeRequest;
+use crate::rng::Rng;
+use crate::rpc::{Cause, InboundQuota, RoundTrips, Transactions, VerifyQuota};
+use crate::service::{ReadOnly, Service, Ticket};
+use crate::snapshot::Snapshot;
+use crate::table::Table;
+use crate::time::{Instant, soonest};
+use join::Join;
+use maintenance::Maintenance;
+use observed::Observed;
+use search::Searches;
+
+/// One Kademlia node on one socket address. Performs no I/O, reads no clock, and draws from a generator seeded by the
+/// host: the same calls with the same arguments give the same outputs.
+///
+/// # Contract
+/// Methods are of four classes. *Inputs* are [`handle_datagram`](Self::handle_datagram),
+/// [`handle_message`](Self::handle_message), [`handle_unreachable`](Self::handle_unreachable) and
+/// [`handle_timeout`](Self::handle_timeout); *commands* are [`bootstrap`](Self::bootstrap),
+/// [`add_contacts`](Self::add_contacts), [`lookup`](Self::lookup), [`publish`](Self::publish),
+/// [`request`](Self::request), [`respond`](Self::respond) and [`cancel`](Self::cancel); *outputs* are the `poll_`
+/// methods; the rest only read.
+///
+/// After every input and every command the host drains the outputs, in this order: [`poll_transmit`](Self::poll_transmit)
+/// (or [`poll_message`](Self::poll_message)) until `None`, [`poll_event`](Self::poll_event) until `None`, and then
+/// [`poll_timeout`](Self::poll_timeout) once: at that instant, or any time later, it calls `handle_timeout`.
+///
+/// Time may stand still, jump ahead, or go back, in which case the latest instant seen counts (P5). Every input does
+/// bounded work, everything held is bounded by [`Config`], and nothing that arrives from the network panics.
+#[derive(Debug)]
+pub struct Node<P: Protocol, S = ReadOnly> {
+    service: S,
+    config: Arc<Config>,
+    rng: Rng,
+    now: Instant,
+    table: Table<P::Key>,
+    transactions: Transactions<P::Key>,
+    searches: Searches<P>,
+    /// The host's own requests, kept for sending them again.
+    requests: BTreeMap<RequestId, P::Request>,
+    join: Join<P::Key>,
+    maintenance: Maintenance,
+    verify: VerifyQuota,
+    inbound: InboundQuota,
+    observed: Observed,
+    /// Contacts of the other address family that replies have named since they were last taken.
+    foreign: Vec<Contact<P::Key>>,
+    outbox: VecDeque<(SocketAddr, Message<P>)>,
+    events: VecDeque<Event<P>>,
+    counters: Counters,
+    next_id: u64,
+}
+
+impl<P: Protocol, S: Service<P>> Node<P, S> {
+    /// A node that knows nobody. `seed` decides every random choice, transaction ids among them: on a real network
+    /// it must come from the operating system.
+    pub fn new(
+        service: S,
+        local: P::Key,
+        config: impl Into<Arc<Config>>,
+        seed: [u8; 32],
+        now: Instant,
+    ) -> Self {
+        let config = config.into();
+        let mut rng = Rng::from_seed(seed);
+        Node {
+            service,
+            now,
+            table: Table::new(local, config.k, config.table),
+            transactions: Transactions::new(config.rpc),
+            searches: Searches::new(&config.lookup),
+            requests: BTreeMap::new(),
+            join: Join::default(),
+            maintenance: Maintenance::default(),
+            verify: VerifyQuota::new(config.verify),
+            inbound: InboundQuota::new(config.inbound, &mut rng),
+            observed: Observed::new(config.observed),
+            foreign: Vec::new(),
+            outbox: VecDeque::new(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            next_id: 0,
+            rng,
+            config,
+        }
+    }
+
+    // Inputs.
+
+    /// A datagram arrived. What is too long or no message is dropped in silence.
+    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+        self.receive_datagram(now, from, datagram, None);
+    }
+
+    /// A message arrived: [`handle_datagram`](Self::handle_datagram) for hosts without bytes.
+    pub fn handle_message(&mut self, now: Instant, from: SocketAddr, message: Message<P>) {
+        self.receive_message(now, from, message, None);
+    }
+
+    /// The system says that `addr` cannot be reached. Shortens the wait for that address and touches no other (P16).
+    pub fn handle_unreachable(&mut self, now: Instant, addr: SocketAddr) {
+        let now = self.advance(now);
+        self.transactions.unreachable(now, addr);
+        self.expire_requests(now);
+        self.run_searches(now);
+    }
+
+    /// The instant that [`poll_timeout`](Self::poll_timeout) named has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now = self.advance(now);
+        self.expire_requests(now);
+        if self.service.poll_timeout().is_some_and(|due| due <= now) {
+            self.service.handle_timeout(now);
+        }
+        self.keep_joining(now);
+        self.maintain(now);
+        self.run_searches(now);
+    }
+
+    // Commands.
+
+    /// Joins the network through `routers`: asks them for the way in, again and again with growing pauses until one
+    /// answers, then looks up the own key and fills the table. Lookups made meanwhile wait for its end.
+    pub fn bootstrap(&mut self, now: Instant, routers: &[SocketAddr]) {
+        let now = self.advance(now);
+        let usable = routers.iter().filter(|router| self.config.reach.admits(**router));
+        self.join.add_routers(usable.copied(), self.config.bootstrap.routers);
+        self.start_joining(now);
+    }
+
+    /// Joins through contacts remembered from an earlier run. They are asked before they are trusted.
+    pub fn add_contacts(&mut self, now: Instant, contacts: &[Contact<P::Key>]) {
+        let now = self.advance(now);
+        let usable = contacts.iter().filter(|contact| self.config.reach.admits(contact.addr));
+        self.join.add_contacts(usable.copied());
+        self.start_joining(now);
+    }
+
+    /// Asks the nodes closest to `target`, and closer and closer ones, the same `request`. Ends with
+    /// [`Event::LookupDone`].
+    ///
+    /// # Errors
+    /// [`LookupLimit`] when too many lookups wait already.
+    pub fn lookup(
+        &mut self,
+        now: Instant,
+        target: P::Key,
+        request: P::Request,
+        options: LookupOptions,
+    ) -> Result<LookupId, LookupLimit> {
+        let now = self.advance(now);
+        self.start_lookup(now, target, request, options)
+    }
+
+    /// A lookup with `request`, then the request that `make` makes from the answer of each of the k closest nodes
+    /// for which it makes one. Ends with [`Event::Stored`].
+    ///
+    /// # Errors
+    /// [`LookupLimit`] when too many lookups wait already.
+    pub fn publish(
+        &mut self,
+        now: Instant,
+        target: P::Key,
+        request: P::Request,
+        make: MakeRequest<P>,
+        options: LookupOptions,
+    ) -> Result<LookupId, LookupLimit> {
+        let now = self.advance(now);
+        self.start_publish(now, target, request, make, options)
+    }
+
+    /// Asks one node one thing. Ends with [`Event::Requested`]. An answer under another key than `expected` is none.
+    pub fn request(
+        &mut self,
+        now: Instant,
+        to: SocketAddr,
+        expected: Option<P::Key>,
+        request: P::Request,
+    ) -> RequestId {
+        let now = self.advance(now);
+        let id = RequestId::from(self.take_id());
+        let sendable = self.config.reach.admits(to);
+        if sendable && self.ask(now, to, expected, Cause::Request(id), request.clone()) {
+            self.requests.insert(id, request);
+        } else {
+            self.events.push_back(Event::Requested { request: id, result: Err(Failure::NotSent) });
+        }
+        id
+    }
+
+    /// Answers a request that the service deferred.
+    pub fn respond(&mut self, ticket: Ticket, response: P::Response) {
+        self.reply(ticket.to, ticket.transaction, crate::service::Reply::Response(response));
+    }
+
+    /// Ends a lookup or a publish without an event, and frees all it held (P30).
+    pub fn cancel(&mut self, now: Instant, id: LookupId) {
+        let now = self.advance(now);
+        self.searches.remove(id);
+        self.transactions.cancel(Cause::Lookup(id));
+        self.transactions.cancel(Cause::Store(id));
+        self.events.retain(|event| !matches!(event, Event::Answer { lookup, .. } if *lookup == id));
+        self.run_searches(now);
+    }
+
+    // Outputs.
+
+    /// Appends the next datagram to `out`; gives back where it goes, or `None` if there is nothing to send.
+    pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> Option<SocketAddr> {
+        let (to, message) = self.outbox.pop_front()?;
+        P::Codec::encode(&message, out);
+        Some(to)
+    }
+
+    /// The next message to send and where: [`poll_transmit`](Self::poll_transmit) for hosts without bytes.
+    pub fn poll_message(&mut self) -> Option<(SocketAddr, Message<P>)> {
+        self.outbox.pop_front()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event<P>> {
+        self.events.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout); `None` if the node waits for nothing.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        soonest([
+            self.transactions.poll_timeout(),
+            self.searches.poll_timeout(),
+            self.service.poll_timeout(),
+            self.join.poll_timeout(),
+            self.maintenance.poll_timeout(),
+        ])
+    }
+
+    // Reading.
+
+    /// This node's key.
+    pub fn local(&self) -> P::Key {
+        self.table.local()
+    }
+
+    /// The routing table.
+    pub fn table(&self) -> &Table<P::Key> {
+        &self.table
+    }
+
+    /// The service.
+    pub fn service(&self) -> &S {
+        &self.service
+    }
+
+    /// The service, to be changed by the host.
+    pub fn service_mut(&mut self) -> &mut S {
+        &mut self.service
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What this node has done so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Round-trip times measured so far.
+    pub fn round_trips(&self) -> &RoundTrips {
+        self.transactions.round_trips()
+    }
+
+    /// Requests awaiting an answer.
+    pub fn outstanding(&self) -> usize {
+        self.transactions.len()
+    }
+
+    /// The external address that the network agrees on.
+    pub fn external(&self) -> Option<SocketAddr> {
+        self.observed.agreed()
+    }
+
+    /// Whether the way into the network was found.
+    pub fn is_bootstrapped(&self) -> bool {
+        self.join.is_done()
+    }
+
+    /// What is worth keeping for the next run: the key and the good contacts.
+    pub fn snapshot(&self, now: Instant) -> Snapshot<P::Key> {
+        let now = now.max(self.now);
+        let mut contacts = Vec::new();
+        self.table.closest_good(now, &self.local(), usize::MAX, None, &mut contacts);
+        Snapshot { local: self.local(), contacts }
+    }
+
+    /// Bytes this node holds, the service's not counted.
+    pub fn memory(&self) -> usize {
+        size_of::<Self>()
+            + self.table.memory()
+            + self.transactions.memory()
+            + self.searches.memory()
+            + self.join.memory()
+            + self.verify.memory()
+            + self.inbound.memory()
+            + self.observed.memory()
+            + self.outbox.capacity() * size_of::<(SocketAddr, Message<P>)>()
+            + self.events.capacity() * size_of::<Event<P>>()
+            + self.foreign.capacity() * size_of::<Contact<P::Key>>()
+    }
+
+    /// Contacts of the other family that were named to us since the last call.
+    pub(crate) fn take_foreign(&mut self) -> Vec<Contact<P::Key>> {
+        core::mem::take(&mut self.foreign)
+    }
+
+    /// Contacts of this family that the other family's node was told of.
+    pub(crate) fn hear_of(&mut self, now: Instant, contacts: &[Contact<P::Key>]) {
+        let now = self.advance(now);
+        if self.table.is_empty() {
+            self.add_contacts(now, contacts);
+        } else {
+            for contact in contacts {
+                self.consider(now, contact);
+            }
+        }
+    }
+
+    /// Time never goes back for the engine, whatever the host's clock does (T21).
+    fn advance(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    fn take_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+}
+
+/// Contacts named in one reply, filtered.
+type Named<K> = Contacts<K, 32>;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! The way out: requests and replies into the outbox.
+
+use alloc::borrow::Cow;
+use core::net::SocketAddr;
+
+use super::{Event, Failure, Node};
+use crate::contact::Contact;
+use crate::message::{Body, Message, TransactionId};
+use crate::protocol::Protocol;
+use crate::rpc::{Cause, Expiry, Pending};
+use crate::service::{Reply, Service};
+use crate::time::Instant;
+
+/// Replies that wait for a host that does not fetch them; further ones are dropped.
+const OUTBOX: usize = 1_024;
+
+impl<P: Protocol, S: Service<P>> Node<P, S> {
+    /// Sends a request. False, and nothing is sent, if a limit of the transactions is reached.
+    pub(super) fn ask(
+        &mut self,
+        now: Instant,
+        to: SocketAddr,
+        expected: Option<P::Key>,
+        cause: Cause,
+        request: P::Request,
+    ) -> bool {
+        let Some(transaction) = self.transactions.open(now, to, expected, cause, &mut self.rng) else {
+            return false;
+        };
+        self.transmit_request(to, transaction, request);
+        true
+    }
+
+    /// Asks a contact whether it is there: [`ask`](Self::ask) for the engine's own purposes.
+    pub(super) fn ask_contact(&mut self, now: Instant, contact: &Contact<P::Key>, cause: Cause) -> bool {
+        let request = self.own_request(cause);
+        self.ask(now, contact.addr, Some(contact.key), cause, request)
+    }
+
+    /// What the engine asks of its own accord.
+    pub(super) fn own_request(&self, cause: Cause) -> P::Request {
+        match cause {
+            Cause::Join => P::find_node_any(self.local()),
+            // As good a sign of life as a ping, and the answer keeps our own neighbourhood known.
+            Cause::Keepalive => P::find_node(self.local()),
+            _ => P::ping(),
+        }
+    }
+
+    fn transmit_request(&mut self, to: SocketAddr, transaction: TransactionId, request: P::Request) {
+        let body = Body::Request { sender: self.local(), read_only: self.config.read_only, request };
+        self.outbox.push_back((to, Message { transaction, observed: None, body }));
+        self.counters.asked += 1;
+    }
+
+    /// Sends the answer to a request, with the address that the request came from (BEP 42 `ip`).
+    pub(super) fn reply(&mut self, to: SocketAddr, transaction: TransactionId, reply: Reply<P>) {
+        let body = match reply {
+            Reply::Response(response) => Body::Response { sender: self.local(), response },
+            Reply::Error { code, text } => Body::Error { code, text: Cow::into_owned(text) },
+            Reply::Defer | Reply::Ignore => return,
+        };
+        if self.outbox.len() >= OUTBOX {
+            self.counters.overflowed += 1;
+            return;
+        }
+        self.outbox.push_back((to, Message { transaction, observed: Some(to), body }));
+        self.counters.served += 1;
+    }
+
+    /// Lets passed deadlines act: slots open, requests are sent again, requests fail.
+    pub(super) fn expire_requests(&mut self, now: Instant) {
+        while let Some(expiry) = self.transactions.expire(now) {
+            match expiry {
+                Expiry::Stalled(pending) => self.on_stalled(&pending),
+                Expiry::Again(transaction, pending) => self.send_again(transaction, &pending),
+                Expiry::Failed(pending) => self.on_failed(now, &pending),
+            }
+        }
+    }
+
+    fn on_stalled(&mut self, pending: &Pending<P::Key>) {
+        if let Cause::Lookup(id) = pending.cause
+            && let Some(search) = self.searches.get_mut(id)
+        {
+            search.lookup.stalled(pending.to);
+        }
+    }
+
+    fn send_again(&mut self, transaction: TransactionId, pending: &Pending<P::Key>) {
+        let request = match pending.cause {
+            Cause::Lookup(id) => self.searches.get_mut(id).map(|search| {
+                search.lookup.asked_again();
+                search.request.clone()
+            }),
+            Cause::Store(id) => self.searches.get_mut(id).and_then(|search| search.stored_request(pending.to)),
+            Cause::Request(id) => self.requests.get(&id).cloned(),
+            cause => Some(self.own_request(cause)),
+        };
+        if let Some(request) = request {
+            self.transmit_request(pending.to, transaction, request);
+        }
+    }
+
+    fn on_failed(&mut self, now: Instant, pending: &Pending<P::Key>) {
+        self.counters.failed += 1;
+        if let Some(key) = pending.expected {
+            self.table.failed(now, &Contact::new(key, pending.to));
+        }
+        match pending.cause {
+            Cause::Lookup(id) | Cause::Store(id) => self.search_failed(id, pending.to),
+            Cause::Request(id) => self.end_request(id, Err(Failure::TimedOut)),
+            Cause::Join => self.join_failed(now),
+            Cause::Verify | Cause::Keepalive => {}
+        }
+    }
+
+    pub(super) fn end_request(
+        &mut self,
+        id: super::RequestId,
+        result: Result<super::Answered<P>, Failure>,
+    ) {
+        self.requests.remove(&id);
+        self.events.push_back(Event::Requested { request: id, result });
+    }
+}

@@ -1,0 +1,284 @@
+//! Lookups of one node: those that run, those that wait, and what becomes of them.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::{Event, LookupId, LookupLimit, LookupOptions, Named, Node};
+use crate::config::LookupConfig;
+use crate::contact::Contact;
+use crate::lookup::{Bounds, Lookup, Next, Queue};
+use crate::protocol::Protocol;
+use crate::publish::{MakeRequest, Outcome, Publish};
+use crate::rpc::Cause;
+use crate::service::Service;
+use crate::time::{Instant, soonest};
+
+/// What a search is for, and so what its end means.
+#[derive(Debug)]
+pub(super) enum Purpose<P: Protocol> {
+    /// The host's lookup; with `answers`, every answer is an event.
+    Find { answers: bool },
+    /// The host's publish.
+    Publish(Publish<P>),
+    /// Looking up the own key on the way in.
+    Join,
+    /// Filling or refreshing a bucket.
+    Refresh,
+}
+
+/// A search that waits for its turn.
+#[derive(Debug)]
+struct Plan<P: Protocol> {
+    target: P::Key,
+    request: P::Request,
+    options: LookupOptions,
+    purpose: Purpose<P>,
+}
+
+/// A search that runs.
+#[derive(Debug)]
+pub(super) struct Search<P: Protocol> {
+    pub(super) lookup: Lookup<P::Key>,
+    pub(super) request: P::Request,
+    k: usize,
+    purpose: Purpose<P>,
+}
+
+impl<P: Protocol> Search<P> {
+    /// The request that stores at `to`.
+    pub(super) fn stored_request(&self, to: SocketAddr) -> Option<P::Request> {
+        match &self.purpose {
+            Purpose::Publish(publish) => publish.request(to).cloned(),
+            _ => None,
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match &self.purpose {
+            Purpose::Publish(publish) if publish.is_storing() => None,
+            _ => Some(self.lookup.deadline()),
+        }
+    }
+}
+
+/// All searches of a node.
+#[derive(Debug)]
+pub(super) struct Searches<P: Protocol> {
+    running: BTreeMap<LookupId, Search<P>>,
+    queue: Queue<Plan<P>>,
+    places: usize,
+}
+
+impl<P: Protocol> Searches<P> {
+    pub(super) fn new(config: &LookupConfig) -> Self {
+        Searches { running: BTreeMap::new(), queue: Queue::new(config.waiting), places: config.running }
+    }
+
+    pub(super) fn get_mut(&mut self, id: LookupId) -> Option<&mut Search<P>> {
+        self.running.get_mut(&id)
+    }
+
+    pub(super) fn remove(&mut self, id: LookupId) {
+        if self.running.remove(&id).is_none() {
+            self.queue.remove(id);
+        }
+    }
+
+    fn has_place(&self) -> bool {
+        self.running.len() < self.places
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        // Without a place, patience that ran out can only wait for a search to end, which is a deadline itself.
+        let impatient = if self.has_place() { self.queue.poll_timeout() } else { None };
+        soonest(self.running.values().map(Search::deadline).chain([impatient]))
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        let running: usize = self.running.values().map(|search| search.lookup.memory()).sum();
+        running + self.running.len() * size_of::<Search<P>>() + self.queue.len() * size_of::<Plan<P>>()
+    }
+}
+
+impl<P: Protocol, S: Service<P>> Node<P, S> {
+    pub(super) fn start_lookup(
+        &mut self,
+        now: Instant,
+        target: P::Key,
+        request: P::Request,
+        options: LookupOptions,
+    ) -> Result<LookupId, LookupLimit> {
+        self.enqueue(now, Plan { target, request, options, purpose: Purpose::Find { answers: options.answers } })
+    }
+
+    pub(super) fn start_publish(
+        &mut self,
+        now: Instant,
+        target: P::Key,
+        request: P::Request,
+        make: MakeRequest<P>,
+        options: LookupOptions,
+    ) -> Result<LookupId, LookupLimit> {
+        self.enqueue(now, Plan { target, request, options, purpose: Purpose::Publish(Publish::new(make)) })
+    }
+
+    /// Starts one of the engine's own searches at once: there are never more than two of them.
+    pub(super) fn start_own(
+        &mut self,
+        now: Instant,
+        target: P::Key,
+        request: P::Request,
+        purpose: Purpose<P>,
+    ) -> LookupId {
+        let id = LookupId::from(self.take_id());
+        self.start(now, id, Plan { target, request, options: LookupOptions::default(), purpose });
+        id
+    }
+
+    fn enqueue(&mut self, now: Instant, plan: Plan<P>) -> Result<LookupId, LookupLimit> {
+        let id = LookupId::from(self.take_id());
+        self.searches.queue.push(id, now + self.config.lookup.patience, plan)?;
+        self.run_searches(now);
+        Ok(id)
+    }
+
+    fn start(&mut self, now: Instant, id: LookupId, plan: Plan<P>) {
+        let Plan { target, request, options, purpose } = plan;
+        let config = &self.config.lookup;
+        let bounds = Bounds {
+            k: options.k.unwrap_or(self.config.k).max(1),
+            alpha: options.alpha.unwrap_or(self.config.alpha).max(1),
+            candidates: config.candidates,
+            messages: config.messages,
+            time: config.time,
+        };
+        let mut lookup = Lookup::new(now, target, bounds);
+        let mut seeds: Vec<Contact<P::Key>> = Vec::new();
+        self.table.closest(now, &target, bounds.k.max(self.config.k), &mut seeds);
+        for contact in seeds {
+            lookup.seed(contact);
+        }
+        self.searches.running.insert(id, Search { lookup, request, k: bounds.k, purpose });
+    }
+
+    /// Lets every search take the steps it can, and waiting ones in.
+    pub(super) fn run_searches(&mut self, now: Instant) {
+        while self.searches.has_place() {
+            let Some((id, plan)) = self.searches.queue.pop(now, self.join.is_under_way()) else { break };
+            self.start(now, id, plan);
+        }
+        let mut last = None;
+        // By id and not by iterator: a step may end searches and start others, which come later in order.
+        while let Some(id) = self.next_running(last) {
+            self.step_search(now, id);
+            last = Some(id);
+        }
+    }
+
+    fn next_running(&self, last: Option<LookupId>) -> Option<LookupId> {
+        use core::ops::Bound::{Excluded, Unbounded};
+        let after = last.map_or(Unbounded, Excluded);
+        self.searches.running.range((after, Unbounded)).next().map(|(id, _)| *id)
+    }
+
+    fn step_search(&mut self, now: Instant, id: LookupId) {
+        while let Some(search) = self.searches.running.get_mut(&id) {
+            if search.deadline().is_none() {
+                return self.step_store(now, id);
+            }
+            match search.lookup.next(now) {
+                // What has no room now gets it when an outstanding request ends, and then every search steps again.
+                Next::Ask(contact) if !self.transactions.has_room(contact.addr.ip()) => return,
+                Next::Ask(contact) => {
+                    search.lookup.asked(&contact);
+                    let request = search.request.clone();
+                    self.ask(now, contact.addr, Some(contact.key), Cause::Lookup(id), request);
+                }
+                Next::Wait => return,
+                Next::Done => self.end_lookup(now, id),
+            }
+        }
+    }
+
+    fn end_lookup(&mut self, now: Instant, id: LookupId) {
+        self.transactions.cancel(Cause::Lookup(id));
+        let Some(mut search) = self.searches.running.remove(&id) else { return };
+        let report = search.lookup.report(now);
+        match &mut search.purpose {
+            Purpose::Find { .. } => self.events.push_back(Event::LookupDone { lookup: id, report }),
+            Purpose::Join => self.joined(now, &report),
+            Purpose::Refresh => self.refreshed(now),
+            Purpose::Publish(publish) => {
+                publish.begin(search.k, report);
+                self.searches.running.insert(id, search);
+            }
+        }
+    }
+
+    /// Sends what storing requests may be sent; ends the publish once all holders have answered or failed.
+    fn step_store(&mut self, now: Instant, id: LookupId) {
+        while let Some(publish) = self.publish_mut(id) {
+            let Some(addr) = publish.peek().map(|holder| holder.addr) else { break };
+            if !self.transactions.has_room(addr.ip()) {
+                break;
+            }
+            let Some((holder, request)) = self.publish_mut(id).and_then(Publish::take) else { break };
+            self.ask(now, holder.addr, Some(holder.key), Cause::Store(id), request);
+        }
+        if let Some(stored) = self.publish_mut(id).and_then(Publish::finish) {
+            self.searches.running.remove(&id);
+            self.events.push_back(Event::Stored { lookup: id, stored });
+        }
+    }
+
+    fn publish_mut(&mut self, id: LookupId) -> Option<&mut Publish<P>> {
+        match &mut self.searches.running.get_mut(&id)?.purpose {
+            Purpose::Publish(publish) => Some(publish),
+            _ => None,
+        }
+    }
+
+    /// A node answered a lookup.
+    pub(super) fn search_answered(
+        &mut self,
+        lookup: LookupId,
+        from: Contact<P::Key>,
+        response: &P::Response,
+        named: &Named<P::Key>,
+    ) {
+        let Some(search) = self.searches.running.get_mut(&lookup) else { return };
+        search.lookup.answered(from.addr, named.iter().copied());
+        match &mut search.purpose {
+            Purpose::Find { answers: true } => {
+                let response = response.clone();
+                self.events.push_back(Event::Answer { lookup, from, response });
+            }
+            Purpose::Publish(publish) => publish.offer(from, response),
+            _ => {}
+        }
+    }
+
+    /// A node that a search asked will not answer.
+    pub(super) fn search_failed(&mut self, id: LookupId, addr: SocketAddr) {
+        if let Some(search) = self.searches.running.get_mut(&id) {
+            search.lookup.failed(addr);
+        }
+        self.settle(id, addr, Outcome::NoAnswer);
+    }
+
+    pub(super) fn store_accepted(&mut self, id: LookupId, addr: SocketAddr) {
+        self.settle(id, addr, Outcome::Accepted);
+    }
+
+    pub(super) fn store_refused(&mut self, id: LookupId, addr: SocketAddr, code: i64, text: String) {
+        self.settle(id, addr, Outcome::Refused(code, text));
+    }
+
+    fn settle(&mut self, id: LookupId, addr: SocketAddr, outcome: Outcome) {
+        if let Some(publish) = self.publish_mut(id) {
+            publish.settle(addr, outcome);
+        }
+    }
+}

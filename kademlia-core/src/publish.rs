@@ -1,0 +1,116 @@
+//! Storing at the closest nodes: a lookup, then one request to each holder, made from that holder's own answer.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::contact::Contact;
+use crate::key::Keyspace;
+use crate::lookup::LookupReport;
+use crate::protocol::Protocol;
+
+/// Makes the storing request for one node from that node's answer to the lookup: its token is in there.
+/// `None` keeps the node from being chosen.
+pub type MakeRequest<P> = Box<
+    dyn FnMut(&Contact<<P as Protocol>::Key>, &<P as Protocol>::Response) -> Option<<P as Protocol>::Request> + Send,
+>;
+
+/// What became of a publish, node by node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored<K> {
+    /// Nodes that accepted.
+    pub accepted: Vec<Contact<K>>,
+    /// Nodes that refused, with the error they gave.
+    pub refused: Vec<(Contact<K>, i64, String)>,
+    /// Nodes that were asked to store and did not answer.
+    pub no_answer: Vec<Contact<K>>,
+    /// The lookup that found them.
+    pub report: LookupReport<K>,
+}
+
+/// The outcome of one storing request.
+pub(crate) enum Outcome {
+    Accepted,
+    Refused(i64, String),
+    NoAnswer,
+}
+
+/// The storing half of a publish. Collects an offer from every node that answers the lookup and then
+/// works through the closest k of them.
+pub(crate) struct Publish<P: Protocol> {
+    make: MakeRequest<P>,
+    /// Nodes that gave a request, and the request; while storing, those still to be asked.
+    offers: VecDeque<(Contact<P::Key>, P::Request)>,
+    outstanding: Vec<(Contact<P::Key>, P::Request)>,
+    result: Option<Stored<P::Key>>,
+}
+
+impl<P: Protocol> Publish<P> {
+    pub(crate) fn new(make: MakeRequest<P>) -> Self {
+        Publish { make, offers: VecDeque::new(), outstanding: Vec::new(), result: None }
+    }
+
+    /// Whether the lookup has ended and the storing begun.
+    pub(crate) fn is_storing(&self) -> bool {
+        self.result.is_some()
+    }
+
+    /// A node answered the lookup.
+    pub(crate) fn offer(&mut self, from: Contact<P::Key>, response: &P::Response) {
+        if let Some(request) = (self.make)(&from, response) {
+            self.offers.push_back((from, request));
+        }
+    }
+
+    /// The lookup ended: the k closest of those that offered are chosen.
+    pub(crate) fn begin(&mut self, k: usize, report: LookupReport<P::Key>) {
+        let target = report.target;
+        self.offers.make_contiguous().sort_by(|(a, _), (b, _)| target.cmp_distance(&a.key, &b.key));
+        self.offers.truncate(k);
+        self.result =
+            Some(Stored { accepted: Vec::new(), refused: Vec::new(), no_answer: Vec::new(), report });
+    }
+
+    /// The next holder to be asked, if the storing has begun.
+    pub(crate) fn peek(&self) -> Option<&Contact<P::Key>> {
+        self.is_storing().then(|| self.offers.front().map(|(contact, _)| contact)).flatten()
+    }
+
+    /// Takes the holder that [`peek`](Self::peek) showed, and its request.
+    pub(crate) fn take(&mut self) -> Option<(Contact<P::Key>, P::Request)> {
+        let next = self.offers.pop_front()?;
+        self.outstanding.push(next.clone());
+        Some(next)
+    }
+
+    /// The request to a holder, for sending it again.
+    pub(crate) fn request(&self, to: core::net::SocketAddr) -> Option<&P::Request> {
+        self.outstanding.iter().find(|(contact, _)| contact.addr == to).map(|(_, request)| request)
+    }
+
+    /// A holder answered, or did not. Gives back the result once every holder has.
+    pub(crate) fn settle(&mut self, addr: core::net::SocketAddr, outcome: Outcome) {
+        let Some(at) = self.outstanding.iter().position(|(contact, _)| contact.addr == addr) else { return };
+        let (contact, _) = self.outstanding.swap_remove(at);
+        let Some(result) = &mut self.result else { return };
+        match outcome {
+            Outcome::Accepted => result.accepted.push(contact),
+            Outcome::Refused(code, text) => result.refused.push((contact, code, text)),
+            Outcome::NoAnswer => result.no_answer.push(contact),
+        }
+    }
+
+    /// The result, once nothing is left to be sent or awaited.
+    pub(crate) fn finish(&mut self) -> Option<Stored<P::Key>> {
+        if self.offers.is_empty() && self.outstanding.is_empty() { self.result.take() } else { None }
+    }
+}
+
+impl<P: Protocol> fmt::Debug for Publish<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (offers, outstanding) = (self.offers.len(), self.outstanding.len());
+        write!(f, "Publish {{ offers: {offers}, outstanding: {outstanding} }}")
+    }
+}

@@ -1,0 +1,225 @@
+//! How often strangers may make us work.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
+
+use crate::address::subnet;
+use crate::config::{InboundConfig, VerifyConfig};
+use crate::rng::Rng;
+use crate::time::Instant;
+
+/// Pings to unverified addresses: at most one per address and time, few per subnet and minute, few per second (T4).
+/// What exceeds the quota is not sent and not queued: the sender will write again.
+#[derive(Debug)]
+pub(crate) struct VerifyQuota {
+    config: VerifyConfig,
+    pinged: BTreeMap<IpAddr, Instant>,
+    second: u64,
+    in_second: u32,
+}
+
+const SUBNET_WINDOW: Duration = Duration::from_secs(60);
+
+impl VerifyQuota {
+    pub(crate) fn new(config: VerifyConfig) -> Self {
+        VerifyQuota { config, pinged: BTreeMap::new(), second: 0, in_second: 0 }
+    }
+
+    /// Takes one ping to `ip` out of the quota, if there is one left.
+    pub(crate) fn take(&mut self, now: Instant, ip: IpAddr) -> bool {
+        if self.second != now.as_secs() {
+            self.second = now.as_secs();
+            self.in_second = 0;
+        }
+        let rate_left = self.config.rate == 0 || self.in_second < self.config.rate;
+        if !rate_left || !self.address_left(now, ip) || !self.subnet_left(now, ip) {
+            return false;
+        }
+        if !self.config.per_ip.is_zero() || self.config.per_subnet != 0 {
+            if self.pinged.len() >= self.config.remembered && !self.pinged.contains_key(&ip) {
+                return false;
+            }
+            self.pinged.insert(ip, now);
+        }
+        self.in_second = self.in_second.saturating_add(1);
+        true
+    }
+
+    fn address_left(&self, now: Instant, ip: IpAddr) -> bool {
+        self.pinged.get(&ip).is_none_or(|last| now.since(*last) >= self.config.per_ip)
+    }
+
+    fn subnet_left(&self, now: Instant, ip: IpAddr) -> bool {
+        let (first, last) = subnet_range(ip);
+        let recent = |(_, at): &(_, &Instant)| now.since(**at) < SUBNET_WINDOW;
+        let limit = self.config.per_subnet;
+        limit == 0 || self.pinged.range(first..=last).filter(recent).take(limit).count() < limit
+    }
+
+    /// Forgets what no longer counts.
+    pub(crate) fn forget(&mut self, now: Instant) {
+        let kept = self.config.per_ip.max(SUBNET_WINDOW);
+        self.pinged.retain(|_, at| now.since(*at) < kept);
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        self.pinged.len() * (size_of::<IpAddr>() + size_of::<Instant>())
+    }
+}
+
+/// First and last address of `ip`'s /24 or /64, so that a subnet is a range of the ordered map.
+fn subnet_range(ip: IpAddr) -> (IpAddr, IpAddr) {
+    let first = subnet(ip);
+    let last = match first {
+        IpAddr::V4(first) => IpAddr::V4(Ipv4Addr::from_bits(first.to_bits() | 0xff)),
+        IpAddr::V6(first) => IpAddr::V6(Ipv6Addr::from_bits(first.to_bits() | u128::from(u64::MAX))),
+    };
+    (first, last)
+}
+
+/// Requests served per source address: a leaky bucket each, in a table of fixed size that exists only while the node
+/// is busy. Addresses that share a slot share its quota; the slot is chosen with a secret, so nobody can aim at one.
+#[derive(Debug)]
+pub(crate) struct InboundQuota {
+    config: InboundConfig,
+    secret: u64,
+    second: u64,
+    in_second: u32,
+    /// When each slot's bucket will have run empty (the generic cell rate algorithm's one number).
+    empty_at: Vec<Instant>,
+}
+
+const SLOTS: usize = 4_096;
+
+impl InboundQuota {
+    pub(crate) fn new(config: InboundConfig, rng: &mut Rng) -> Self {
+        InboundQuota { config, secret: rng.next_u64() | 1, second: 0, in_second: 0, empty_at: Vec::new() }
+    }
+
+    /// Takes one request from `ip` out of the quota, if there is one left.
+    pub(crate) fn take(&mut self, now: Instant, ip: IpAddr) -> bool {
+        if self.config.per_ip == 0 {
+            return true;
+        }
+        if self.second != now.as_secs() {
+            if self.in_second <= self.config.quiet {
+                self.empty_at = Vec::new();
+            }
+            self.second = now.as_secs();
+            self.in_second = 0;
+        }
+        self.in_second = self.in_second.saturating_add(1);
+        if self.in_second <= self.config.quiet && self.empty_at.is_empty() {
+            return true;
+        }
+        self.empty_at.resize(SLOTS, Instant::ZERO);
+        let slot = self.slot(ip);
+        let Some(empty_at) = self.empty_at.get_mut(slot) else { return true };
+        let each = Duration::from_secs(1) / self.config.per_ip;
+        let filled = (*empty_at).max(now) + each;
+        if filled.since(now) > each.saturating_mul(self.config.burst.max(1)) {
+            return false;
+        }
+        *empty_at = filled;
+        true
+    }
+
+    /// IPv6 addresses count by /64: one host has all of it.
+    fn slot(&self, ip: IpAddr) -> usize {
+        let bits = match ip {
+            IpAddr::V4(ip) => u64::from(ip.to_bits()),
+            IpAddr::V6(ip) => (ip.to_bits() >> 64) as u64,
+        };
+        let mixed = (bits ^ self.secret.rotate_left(32)).wrapping_mul(self.secret);
+        let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(self.secret);
+        (mixed >> 52) as usize % SLOTS
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        self.empty_at.capacity() * size_of::<Instant>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn at(secs: u64) -> Instant {
+        Instant::from_secs(secs)
+    }
+
+    #[test]
+    fn t4_one_ping_per_address_in_ten_minutes() {
+        let mut quota = VerifyQuota::new(Config::default().verify);
+        let ip = IpAddr::from([198, 51, 100, 1]);
+        assert!(quota.take(at(0), ip));
+        assert!(!quota.take(at(599), ip));
+        assert!(quota.take(at(600), ip));
+        quota.forget(at(1_300));
+        assert_eq!(quota.memory(), 0);
+    }
+
+    #[test]
+    fn t4_a_million_spoofed_sources_in_one_subnet_get_eight_pings_a_minute() {
+        let mut quota = VerifyQuota::new(Config::default().verify);
+        let mut rng = Rng::from_number(4);
+        let mut sent = [0_u32; 10];
+        for n in 0..1_000_000_u64 {
+            let now = Instant::from_micros(n * 600);
+            let ip = IpAddr::from([198, 51, 100, u8::try_from(rng.below(256)).unwrap()]);
+            sent[usize::try_from(now.as_secs() / 60).unwrap()] += u32::from(quota.take(now, ip));
+        }
+        assert!(sent.iter().all(|minute| *minute <= 8), "{sent:?}");
+        assert!(sent.iter().all(|minute| *minute > 0), "{sent:?}");
+    }
+
+    #[test]
+    fn t4_at_most_twenty_pings_a_second_and_zero_means_no_limit() {
+        let taken = |rate| {
+            let config = VerifyConfig { rate, ..Config::default().verify };
+            let mut quota = VerifyQuota::new(config);
+            (0..1_000_u32).filter(|n| quota.take(at(1), IpAddr::from((n << 8).to_be_bytes()))).count()
+        };
+        assert_eq!(taken(20), 20);
+        assert_eq!(taken(0), 1_000);
+    }
+
+    #[test]
+    fn fs_b10_the_memory_of_pinged_addresses_is_bounded() {
+        let config = VerifyConfig { rate: 0, per_subnet: 0, remembered: 100, ..Config::default().verify };
+        let mut quota = VerifyQuota::new(config);
+        let taken = (0..1_000_u32).filter(|n| quota.take(at(1), IpAddr::from(n.to_be_bytes()))).count();
+        assert_eq!(taken, 100);
+    }
+
+    #[test]
+    fn fs_b10_one_source_is_held_to_its_rate_while_others_are_served() {
+        let config = InboundConfig { per_ip: 10, burst: 20, quiet: 5, datagram: 2_048 };
+        let mut quota = InboundQuota::new(config, &mut Rng::from_number(1));
+        let (loud, calm) = (IpAddr::from([9, 9, 9, 9]), IpAddr::from([8, 8, 8, 8]));
+        let mut served = [0, 0];
+        for ms in 0..10_000_u64 {
+            let now = Instant::from_micros(ms * 1_000);
+            served[0] += usize::from(quota.take(now, loud));
+            if ms % 1_000 == 500 {
+                served[1] += usize::from(quota.take(now, calm));
+            }
+        }
+        assert!((100..=135).contains(&served[0]), "{served:?}");
+        assert_eq!(served[1], 10);
+    }
+
+    #[test]
+    fn a_quiet_node_tracks_nobody_and_zero_means_no_limit() {
+        let mut quota = InboundQuota::new(Config::default().inbound, &mut Rng::from_number(1));
+        let ip = IpAddr::from([9, 9, 9, 9]);
+        assert!((0..100).all(|second| quota.take(at(second), ip)));
+        assert_eq!(quota.memory(), 0);
+        let unlimited = InboundConfig { per_ip: 0, ..Config::default().inbound };
+        let mut quota = InboundQuota::new(unlimited, &mut Rng::from_number(1));
+        assert!((0..100_000).all(|_| quota.take(at(1), ip)));
+    }
+}

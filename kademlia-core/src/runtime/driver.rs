@@ -1,0 +1,160 @@
+//! The loop that carries a node: receive, command, deadline, stop.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant as Clock, sleep_until};
+
+use super::handle::{Command, Handle};
+use super::shell::Shell;
+use super::transport::{Inbox, Outbox, Transport};
+use crate::dual::DualStack;
+use crate::protocol::Protocol;
+use crate::service::Service;
+use crate::time::Instant;
+
+/// Limits of a driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DriverConfig {
+    /// Commands that wait for the driver; a handle waits for room.
+    pub commands: usize,
+    /// First pause after the transport failed to receive; doubles up to `longest_pause`.
+    pub first_pause: Duration,
+    /// Longest pause after the transport failed to receive.
+    pub longest_pause: Duration,
+}
+
+impl Default for DriverConfig {
+    fn default() -> Self {
+        DriverConfig {
+            commands: 256,
+            first_pause: Duration::from_millis(10),
+            longest_pause: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Owns the nodes and a transport, and is the only one to touch either. Reads the clock; waits for nobody but the
+/// transport; stops when told to or when its last [`Handle`] is gone.
+#[derive(Debug)]
+pub struct Driver<P: Protocol, S, T> {
+    shell: Shell<P, S>,
+    transport: T,
+    commands: mpsc::Receiver<Command<P, S>>,
+    config: DriverConfig,
+    epoch: Clock,
+    inbox: Inbox,
+    outbox: Outbox,
+    /// The pause after the last failed receive; zero after one that did not fail.
+    pause: Duration,
+    /// When to receive again.
+    resume: Option<Clock>,
+}
+
+impl<P: Protocol, S: Service<P> + Send + 'static, T: Transport> Driver<P, S, T> {
+    /// A driver, to be spawned with [`run`](Self::run), and its door. `make` makes the nodes, given the present instant.
+    pub fn new(
+        transport: T,
+        config: DriverConfig,
+        make: impl FnOnce(Instant) -> DualStack<P, S>,
+    ) -> (Self, Handle<P, S>) {
+        let (sender, commands) = mpsc::channel(config.commands.max(1));
+        let driver = Driver {
+            shell: Shell::new(make(Instant::ZERO)),
+            transport,
+            commands,
+            config,
+            epoch: Clock::now(),
+            inbox: Inbox::default(),
+            outbox: Outbox::default(),
+            pause: Duration::ZERO,
+            resume: None,
+        };
+        (driver, Handle { commands: sender })
+    }
+
+    /// Runs until told to stop or until the last handle is dropped.
+    pub async fn run(mut self) {
+        loop {
+            self.turn_out().await;
+            if let Some(stopped) = self.shell.stop.take() {
+                let _ = stopped.send(());
+                return;
+            }
+            if !self.turn_in().await {
+                return;
+            }
+        }
+    }
+
+    /// Everything the nodes have to say goes out.
+    async fn turn_out(&mut self) {
+        self.shell.dispatch(self.now());
+        while self.outbox.push_with(|bytes| self.shell.stack.poll_transmit(bytes)) {}
+        if !self.outbox.is_empty() {
+            // What cannot be sent is lost like any datagram; the nodes' deadlines take care of it.
+            let _ = self.transport.send(&mut self.outbox).await;
+            self.outbox.clear();
+        }
+    }
+
+    /// Waits for one thing and gives it to the nodes. False when nobody is left to work for.
+    async fn turn_in(&mut self) -> bool {
+        let due = self.shell.stack.poll_timeout().map(|due| self.clock(due));
+        let resume = self.resume;
+        self.inbox.clear();
+        tokio::select! {
+            received = self.transport.recv(&mut self.inbox), if resume.is_none() => match received {
+                Ok(()) => self.take_in(),
+                Err(_) => self.pause_receiving(),
+            },
+            command = self.commands.recv() => match command {
+                Some(command) => {
+                    let now = self.now();
+                    command(&mut self.shell, now);
+                }
+                None => return false,
+            },
+            () = until(due) => {}
+            () = until(resume) => self.resume = None,
+        }
+        let now = self.now();
+        if self.shell.stack.poll_timeout().is_some_and(|due| due <= now) {
+            self.shell.stack.handle_timeout(now);
+        }
+        true
+    }
+
+    fn take_in(&mut self) {
+        self.pause = Duration::ZERO;
+        let now = self.now();
+        for (from, datagram) in self.inbox.iter() {
+            self.shell.stack.handle_datagram(now, from, datagram);
+        }
+        for addr in self.inbox.refused() {
+            self.shell.stack.handle_unreachable(now, *addr);
+        }
+    }
+
+    fn pause_receiving(&mut self) {
+        self.pause = (self.pause * 2).clamp(self.config.first_pause, self.config.longest_pause);
+        self.resume = Some(Clock::now() + self.pause);
+    }
+
+    fn now(&self) -> Instant {
+        Instant::ZERO + self.epoch.elapsed()
+    }
+
+    fn clock(&self, at: Instant) -> Clock {
+        // A century is never; tokio's clock cannot count further than it can.
+        let from_epoch = at.since(Instant::ZERO).min(Duration::from_secs(100 * 365 * 86_400));
+        self.epoch + from_epoch
+    }
+}
+
+async fn until(at: Option<Clock>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,204 @@
+//! The cloneable door to a driver.
+
+use std::net::SocketAddr;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::search::Search;
+use super::shell::{Shell, Watcher};
+use crate::address::Family;
+use crate::node::{Answered, Event, Failure, LookupId, LookupLimit, LookupOptions};
+use crate::protocol::Protocol;
+use crate::publish::{MakeRequest, Stored};
+use crate::service::Service;
+use crate::snapshot::Snapshot;
+use crate::time::Instant;
+
+/// A command: run by the driver between two turns of its loop.
+pub(super) type Command<P, S> = Box<dyn FnOnce(&mut Shell<P, S>, Instant) + Send>;
+
+/// Answers a [`Search`] holds for its reader.
+const ANSWERS: usize = 256;
+
+/// The driver has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the node has been shut down")]
+pub struct Closed;
+
+/// Why a single request gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestFailure {
+    /// The remote node, or the network.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// There is no node for this address family.
+    #[error("this node has no socket for that address family")]
+    NoFamily,
+    /// Too many lookups wait already.
+    #[error(transparent)]
+    Limit(#[from] LookupLimit),
+    /// The driver has stopped.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// The way to a running driver. Clones are cheap; when the last one is dropped, the driver stops.
+pub struct Handle<P: Protocol, S> {
+    pub(super) commands: mpsc::Sender<Command<P, S>>,
+}
+
+impl<P: Protocol, S> Clone for Handle<P, S> {
+    fn clone(&self) -> Self {
+        Handle { commands: self.commands.clone() }
+    }
+}
+
+impl<P: Protocol, S> std::fmt::Debug for Handle<P, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Handle {{ closed: {} }}", self.commands.is_closed())
+    }
+}
+
+impl<P: Protocol, S: Service<P> + Send + 'static> Handle<P, S> {
+    /// Runs `work` on the nodes and gives back what it gives: the door for whatever has no method of its own.
+    ///
+    /// # Errors
+    /// [`Closed`] if the driver has stopped.
+    pub async fn with<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Shell<P, S>, Instant) -> R + Send + 'static,
+    ) -> Result<R, Closed> {
+        let (sender, receiver) = oneshot::channel();
+        let command: Command<P, S> = Box::new(move |shell, now| {
+            let _ = sender.send(work(shell, now));
+        });
+        self.commands.send(command).await.map_err(|_| Closed)?;
+        receiver.await.map_err(|_| Closed)
+    }
+
+    /// Starts joining through these routers, each through the node of its family.
+    ///
+    /// # Errors
+    /// [`Closed`] if the driver has stopped.
+    pub async fn bootstrap(&self, routers: Vec<SocketAddr>) -> Result<(), Closed> {
+        self.with(move |shell, now| shell.stack.bootstrap(now, &routers)).await
+    }
+
+    /// Waits until a node has found its way into the network.
+    ///
+    /// # Errors
+    /// [`Closed`] if the driver stopped first.
+    pub async fn bootstrapped(&self) -> Result<(), Closed> {
+        let (sender, receiver) = oneshot::channel();
+        self.with(move |shell, _| {
+            if shell.is_bootstrapped() {
+                let _ = sender.send(());
+            } else {
+                shell.joiners.push(sender);
+            }
+        })
+        .await?;
+        receiver.await.map_err(|_| Closed)
+    }
+
+    /// Asks one node one thing.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn request(
+        &self,
+        to: SocketAddr,
+        expected: Option<P::Key>,
+        request: P::Request,
+    ) -> Result<Answered<P>, RequestFailure> {
+        let (sender, receiver) = oneshot::channel();
+        let family = Family::of(&to);
+        let sent = self.with(move |shell, now| {
+            let id = shell.stack.node_mut(family)?.request(now, to, expected, request);
+            shell.requests.insert((family, id), sender);
+            Some(())
+        });
+        sent.await?.ok_or(RequestFailure::NoFamily)?;
+        Ok(receiver.await.map_err(|_| Closed)??)
+    }
+
+    /// Starts a lookup in the network of one family.
+    ///
+    /// # Errors
+    /// Why it could not start.
+    pub async fn lookup(
+        &self,
+        family: Family,
+        target: P::Key,
+        request: P::Request,
+        options: LookupOptions,
+    ) -> Result<Search<P, S>, RequestFailure> {
+        let (answers, answers_out) = mpsc::channel(ANSWERS);
+        let (report, report_out) = oneshot::channel();
+        let started = self.with(move |shell, now| {
+            let node = shell.stack.node_mut(family).ok_or(RequestFailure::NoFamily)?;
+            let id = node.lookup(now, target, request, options)?;
+            shell.searches.insert((family, id), Watcher { answers, report });
+            Ok::<_, RequestFailure>(id)
+        });
+        let id = started.await??;
+        Ok(Search { handle: self.clone(), family, id, answers: answers_out, report: Some(report_out) })
+    }
+
+    /// Stores at the closest nodes in the network of one family; see [`Node::publish`](crate::Node::publish).
+    ///
+    /// # Errors
+    /// Why it could not start, or that the driver stopped first.
+    pub async fn publish(
+        &self,
+        family: Family,
+        target: P::Key,
+        request: P::Request,
+        make: MakeRequest<P>,
+        options: LookupOptions,
+    ) -> Result<Stored<P::Key>, RequestFailure> {
+        let (sender, receiver) = oneshot::channel();
+        let started = self.with(move |shell, now| {
+            let node = shell.stack.node_mut(family).ok_or(RequestFailure::NoFamily)?;
+            let id = node.publish(now, target, request, make, options)?;
+            shell.stores.insert((family, id), sender);
+            Ok::<_, RequestFailure>(())
+        });
+        started.await??;
+        Ok(receiver.await.map_err(|_| Closed)?)
+    }
+
+    /// Every event of every node from now on, `capacity` of them held; a reader that falls behind misses some.
+    ///
+    /// # Errors
+    /// [`Closed`] if the driver has stopped.
+    pub async fn events(&self, capacity: usize) -> Result<mpsc::Receiver<(Family, Event<P>)>, Closed> {
+        let (sender, receiver) = mpsc::channel(capacity.max(1));
+        self.with(move |shell, _| shell.listeners.push(sender)).await?;
+        Ok(receiver)
+    }
+
+    /// What each node would remember for its next run.
+    ///
+    /// # Errors
+    /// [`Closed`] if the driver has stopped.
+    pub async fn snapshots(&self) -> Result<Vec<(Family, Snapshot<P::Key>)>, Closed> {
+        self.with(|shell, now| {
+            shell.stack.nodes().map(|(family, node)| (family, node.snapshot(now))).collect()
+        })
+        .await
+    }
+
+    /// Stops the driver and waits until it has: what waits in the outbox is sent, whoever waits gets [`Closed`].
+    pub async fn shutdown(&self) {
+        let (sender, receiver) = oneshot::channel();
+        if self.with(move |shell, _| shell.stop = Some(sender)).await.is_ok() {
+            let _ = receiver.await;
+        }
+    }
+
+    pub(super) fn cancel(&self, family: Family, id: LookupId) {
+        // If there is no room, the lookup's next answer finds its reader gone and cancels it.
+        let _ = self.commands.try_send(Box::new(move |shell, now| shell.cancel(now, family, id)));
+    }
+}
