@@ -1,154 +1,153 @@
-//! A complete overlay in about a hundred lines: a notice board. Whoever knows a 16-bit number can read the notice
-//! that hangs under it, at the nodes whose keys are closest to the number.
-//!
-//! `cargo run -p kademlia-core --example overlay`
+//! A complete overlay in about a hundred lines: a notice board. A notice hangs under a 16-bit number, at the nodes
+//! whose keys are closest to it. Run it with `cargo run -p kademlia-core --example overlay`.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use kademlia_core::{
-    Body, Codec, Config, Contact, Event, Instant, Key, LookupOptions, Malformed, Message, Node, Protocol, Reply,
+    Body, Codec, Config, Contact, Event, Instant, Key, Keyspace, LookupOptions, Malformed, Message, Node, Protocol, Reply,
     ServeContext, Service, TransactionId,
 };
 
-// What the overlay says: two RPCs besides ping, over 16-bit keys.
+/// What the overlay says. There is one request: "what hangs here, and who is close?", perhaps with a notice to hang.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Board;
 
 #[derive(Clone, Debug, PartialEq)]
-enum Request {
-    Ping,
-    Read(Key<2>), // answered with contacts, and with the notice if there is one
-    Hang(Key<2>, String),
-}
+struct Request(Key<2>, Option<String>);
 
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Response {
-    notice: Option<String>,
-    contacts: Vec<Contact<Key<2>>>,
-}
+struct Response(Option<String>, Vec<Contact<Key<2>>>);
 
 impl Protocol for Board {
     type Key = Key<2>;
     type Request = Request;
     type Response = Response;
-    type Codec = Text;
+    type Codec = Bytes;
 
     fn ping() -> Request {
-        Request::Ping
+        Request(Key::ZERO, None)
     }
     fn find_node(target: Key<2>) -> Request {
-        Request::Read(target)
+        Request(target, None)
     }
     fn contacts(response: &Response) -> &[Contact<Key<2>>] {
-        &response.contacts
+        &response.1
     }
 }
 
-// Its bytes: words, with the free text last.
-struct Text;
+/// Its bytes: kind, transaction, sender; then the key, or the number of contacts and the contacts; then the notice.
+struct Bytes;
 
-impl Codec<Board> for Text {
+impl Codec<Board> for Bytes {
     fn encode(message: &Message<Board>, out: &mut Vec<u8>) {
-        let id = message.transaction.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let line = match &message.body {
-            Body::Request { sender, request: Request::Ping, .. } => format!("ping {id} {sender}"),
-            Body::Request { sender, request: Request::Read(key), .. } => format!("read {id} {sender} {key}"),
-            Body::Request { sender, request: Request::Hang(key, text), .. } => format!("hang {id} {sender} {key} {text}"),
-            Body::Response { sender, response } => {
-                let contacts: Vec<_> = response.contacts.iter().map(|c| format!("{}@{}", c.key, c.addr)).collect();
-                let notice = response.notice.iter().map(|text| format!(" {text}")).collect::<String>();
-                format!("answer {id} {sender} {}{notice}", contacts.join(","))
-            }
-            Body::Error { code, text } => format!("error {id} {code} {text}"),
+        let (kind, sender, notice) = match &message.body {
+            Body::Request { sender, request, .. } => (b'?', sender, &request.1),
+            Body::Response { sender, response } => (b'!', sender, &response.0),
+            Body::Error { .. } => return, // this overlay has none
         };
-        out.extend_from_slice(line.as_bytes());
+        out.push(kind);
+        out.extend_from_slice(message.transaction.as_bytes());
+        out.extend_from_slice(sender.as_bytes());
+        match &message.body {
+            Body::Request { request, .. } => out.extend_from_slice(request.0.as_bytes()),
+            Body::Response { response: Response(_, contacts), .. } => {
+                out.push(contacts.len() as u8);
+                for contact in contacts {
+                    let SocketAddr::V4(addr) = contact.addr else { continue };
+                    out.extend_from_slice(contact.key.as_bytes());
+                    out.extend_from_slice(&addr.ip().octets());
+                    out.extend_from_slice(&addr.port().to_be_bytes());
+                }
+            }
+            Body::Error { .. } => {}
+        }
+        out.extend(notice.iter().flat_map(|notice| notice.bytes()));
     }
 
     fn decode(datagram: &[u8]) -> Result<Message<Board>, Malformed> {
-        parse(datagram).ok_or(Malformed::Garbage("not a notice-board message"))
+        read(datagram).ok_or(Malformed::Garbage("not a notice-board message"))
     }
 }
 
-fn parse(datagram: &[u8]) -> Option<Message<Board>> {
-    let mut words = std::str::from_utf8(datagram).ok()?.splitn(5, ' ');
-    let (verb, id, sender) = (words.next()?, words.next()?, words.next()?.parse().ok());
-    let transaction = TransactionId::from(u32::from_str_radix(id, 16).ok()?);
-    let request = |request| Some(Body::Request { sender: sender?, read_only: false, request });
-    let body = match verb {
-        "ping" => request(Request::Ping)?,
-        "read" => request(Request::Read(words.next()?.parse().ok()?))?,
-        "hang" => request(Request::Hang(words.next()?.parse().ok()?, words.next()?.to_owned()))?,
-        "answer" => {
-            let contact = |word: &str| {
-                let (key, addr) = word.split_once('@')?;
-                Some(Contact::new(key.parse().ok()?, addr.parse().ok()?))
-            };
-            let contacts = words.next()?.split(',').filter_map(contact).take(16).collect();
-            Body::Response { sender: sender?, response: Response { notice: words.next().map(str::to_owned), contacts } }
-        }
-        _ => return None,
+fn read(datagram: &[u8]) -> Option<Message<Board>> {
+    let ([kind, transaction @ .., s0, s1], rest) = datagram.split_first_chunk::<7>()?;
+    let sender = Key::new([*s0, *s1]);
+    let notice = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok().filter(|notice| !notice.is_empty());
+    let body = if *kind == b'?' {
+        let (key, rest) = rest.split_first_chunk()?;
+        Body::Request { sender, read_only: false, request: Request(Key::new(*key), notice(rest)) }
+    } else {
+        let (count, rest) = rest.split_first()?;
+        let (contacts, rest) = rest.split_at_checked(usize::from(*count) * 8)?;
+        let contact = |b: &[u8; 8]| {
+            let addr = SocketAddrV4::new(Ipv4Addr::new(b[2], b[3], b[4], b[5]), u16::from_be_bytes([b[6], b[7]]));
+            Contact::new(Key::new([b[0], b[1]]), addr.into())
+        };
+        let contacts = contacts.as_chunks().0.iter().map(contact).collect();
+        Body::Response { sender, response: Response(notice(rest), contacts) }
     };
-    Some(Message { transaction, observed: None, body })
+    Some(Message { transaction: TransactionId::new(transaction)?, observed: None, body })
 }
 
-// What a node does: keeps notices and names its neighbours.
+/// What a node does: it keeps up to a thousand notices and names its neighbours.
 #[derive(Default)]
 struct Notices(BTreeMap<Key<2>, String>);
 
 impl Service<Board> for Notices {
-    fn serve(&mut self, request: Request, cx: &ServeContext<'_, Board>) -> Reply<Board> {
-        let mut response = Response::default();
-        match request {
-            Request::Hang(key, text) if self.0.len() < 1_000 => drop(self.0.insert(key, text)),
-            Request::Read(key) => {
-                response.notice = self.0.get(&key).cloned();
-                cx.closest(&key, cx.family(), 8, &mut response.contacts);
-            }
-            _ => {}
+    fn serve(&mut self, Request(key, notice): Request, cx: &ServeContext<'_, Board>) -> Reply<Board> {
+        if let Some(notice) = notice.filter(|_| self.0.len() < 1_000) {
+            self.0.insert(key, notice);
         }
-        Reply::Response(response)
+        let mut contacts = Vec::new();
+        cx.closest(&key, cx.family(), 8, &mut contacts);
+        Reply::Response(Response(self.0.get(&key).cloned(), contacts))
     }
 }
 
-// Twenty nodes in one process: a datagram is a call.
+// The overlay ends here. Below: twenty nodes of it in one process, where sending a datagram is a call.
+
+type Network = BTreeMap<SocketAddr, Node<Board, Notices>>;
+
 fn main() {
-    let mut nodes: BTreeMap<SocketAddr, Node<Board, Notices>> = BTreeMap::new();
-    let now = Instant::ZERO;
+    let addr = |n: u8| SocketAddr::from(([10, 0, 0, n], 1));
+    let mut network = Network::new();
     for n in 1..=20_u8 {
         let key = Key::new([n.wrapping_mul(97), n]);
-        let node = Node::new(Notices::default(), key, Config::default().private_network(), [n; 32], now);
-        nodes.insert(SocketAddr::from(([10, 0, 0, n], 1)), node);
+        let config = Config::default().private_network();
+        let mut node = Node::new(Notices::default(), key, config, [n; 32], Instant::ZERO);
+        if n > 1 {
+            node.bootstrap(Instant::ZERO, &[addr(1)]);
+        }
+        network.insert(addr(n), node);
     }
-    let (first, last) = (SocketAddr::from(([10, 0, 0, 1], 1)), SocketAddr::from(([10, 0, 0, 20], 1)));
-    for node in nodes.values_mut().skip(1) {
-        node.bootstrap(now, &[first]);
-    }
-    deliver(&mut nodes, now);
+    deliver(&mut network);
 
-    let (key, text) = (Key::new([0xca, 0xfe]), "fresh coffee on the second floor");
-    let hang = Box::new(move |_: &Contact<_>, _: &Response| Some(Request::Hang(key, text.to_owned())));
-    let options = LookupOptions { answers: true, ..LookupOptions::default() };
-    nodes.get_mut(&last).map(|node| node.publish(now, key, Request::Read(key), hang, options));
-    deliver(&mut nodes, now);
-    nodes.get_mut(&first).map(|node| node.lookup(now, key, Request::Read(key), options));
-    let notices = deliver(&mut nodes, now);
-    println!("{} of the closest nodes say: {:?}", notices.len(), notices.first());
-    assert!(notices.len() >= 8 && notices.iter().all(|notice| notice == text));
+    let (key, options) = (Key::new([0xca, 0xfe]), LookupOptions { answers: true, ..LookupOptions::default() });
+    let hang = move |_: &Contact<_>, _: &Response| Some(Request(key, Some("fresh coffee, second floor".to_owned())));
+    let writer = network.get_mut(&addr(20)).expect("there are twenty");
+    writer.publish(Instant::ZERO, key, Board::find_node(key), Box::new(hang), options).expect("nothing waits");
+    deliver(&mut network);
+
+    let reader = network.get_mut(&addr(2)).expect("there are twenty");
+    reader.lookup(Instant::ZERO, key, Board::find_node(key), options).expect("nothing waits");
+    let notices = deliver(&mut network);
+    println!("{} nodes say: {}", notices.len(), notices.first().map_or("nothing", String::as_str));
+    assert!(notices.len() >= 7, "the eight closest hold it, and the reader may be one of them");
 }
 
 /// Carries datagrams until nobody sends any; gives back the notices that lookups met.
-fn deliver(nodes: &mut BTreeMap<SocketAddr, Node<Board, Notices>>, now: Instant) -> Vec<String> {
+fn deliver(network: &mut Network) -> Vec<String> {
     let mut notices = Vec::new();
     loop {
         let mut flying = Vec::new();
-        for (from, node) in nodes.iter_mut() {
+        for (from, node) in network.iter_mut() {
             let mut datagram = Vec::new();
             while let Some(to) = node.poll_transmit(&mut datagram) {
                 flying.push((*from, to, std::mem::take(&mut datagram)));
             }
             while let Some(event) = node.poll_event() {
-                if let Event::Answer { response: Response { notice: Some(notice), .. }, .. } = event {
+                if let Event::Answer { response: Response(Some(notice), _), .. } = event {
                     notices.push(notice);
                 }
             }
@@ -157,8 +156,8 @@ fn deliver(nodes: &mut BTreeMap<SocketAddr, Node<Board, Notices>>, now: Instant)
             return notices;
         }
         for (from, to, datagram) in flying {
-            if let Some(node) = nodes.get_mut(&to) {
-                node.handle_datagram(now, from, &datagram);
+            if let Some(node) = network.get_mut(&to) {
+                node.handle_datagram(Instant::ZERO, from, &datagram);
             }
         }
     }

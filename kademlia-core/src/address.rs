@@ -64,7 +64,7 @@ pub fn wide_subnet(ip: IpAddr) -> IpAddr {
     masked(ip, 16, 32)
 }
 
-fn masked(ip: IpAddr, v4_bits: u32, v6_bits: u32) -> IpAddr {
+pub(crate) fn masked(ip: IpAddr, v4_bits: u32, v6_bits: u32) -> IpAddr {
     match ip {
         IpAddr::V4(ip) => {
             let mask = u32::MAX.checked_shl(32 - v4_bits).unwrap_or(0);

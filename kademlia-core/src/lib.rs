@@ -17,6 +17,7 @@ mod rng;
 mod rpc;
 mod service;
 mod snapshot;
+mod storage;
 pub mod table;
 mod time;
 
@@ -38,6 +39,7 @@ pub use rng::Rng;
 pub use rpc::RoundTrips;
 pub use service::{Admission, ReadOnly, Reply, ServeContext, Service, Ticket};
 pub use snapshot::Snapshot;
+pub use storage::{MemoryStorage, NoRoom, Placed, Record, Storage, StorageLimits};
 pub use table::Table;
 pub use time::{Instant, soonest};
 

@@ -1,6 +1,7 @@
 //! What one or two sockets do together, and what becomes of their errors.
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
 
 use std::future::poll_fn;

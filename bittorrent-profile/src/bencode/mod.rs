@@ -18,3 +18,6 @@ pub use tape::{Invalid, MAX_DEPTH, MAX_INPUT, MAX_TOKENS, MAX_UNSORTED_KEYS, Tap
 pub use value::{Dict, List, Value};
 pub use write::{DictWriter, ListWriter, write_bytes, write_int};
 pub(crate) use write::{string_size, write_header};
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -190,6 +190,7 @@ impl<'a> Reader<'a, '_> {
     /// Every turn consumes at least one byte, which is all there is to say about termination and time.
     fn run(&mut self) -> Result<(), Invalid> {
         loop {
+            spend(1);
             let byte = *self.input.get(self.at).ok_or(TRUNCATED)?;
             let expects = self.frames.top().map(|frame| frame.expects);
             match byte {
@@ -227,6 +228,7 @@ impl<'a> Reader<'a, '_> {
         };
         self.len = self.len.saturating_add(1);
         self.at = self.at.saturating_add(length);
+        spend(length);
         Ok(index)
     }
 
@@ -322,6 +324,7 @@ impl<'a> Reader<'a, '_> {
         let own = self.text(index);
         let mut key = open.saturating_add(1);
         for _ in 0..keys {
+            spend(own.len());
             if self.text(key) == own {
                 return Err(DUPLICATE);
             }
@@ -373,3 +376,12 @@ fn string_header(rest: &[u8]) -> Result<(usize, u8), Invalid> {
         TRUNCATED
     })
 }
+
+/// Counts the bytes looked at, for the test that bounds them (P31).
+#[cfg(test)]
+fn spend(bytes: usize) {
+    super::tests::STEPS.set(super::tests::STEPS.get().saturating_add(bytes));
+}
+
+#[cfg(not(test))]
+fn spend(_bytes: usize) {}

@@ -40,7 +40,7 @@ pub(super) fn encode(message: &Message<Mainline>, out: &mut Vec<u8>) {
                 envelope,
                 &Tail {
                     transaction,
-                    version: Some(OWN_VERSION),
+                    version: Some(&VERSION),
                     kind: b"q",
                 },
             );
@@ -50,7 +50,7 @@ pub(super) fn encode(message: &Message<Mainline>, out: &mut Vec<u8>) {
             write_observed(&mut envelope, message.observed);
             let tail = Tail {
                 transaction,
-                version: response.version,
+                version: version(response),
                 kind: b"r",
             };
             write_response(
@@ -69,7 +69,7 @@ pub(super) fn encode(message: &Message<Mainline>, out: &mut Vec<u8>) {
                 envelope,
                 &Tail {
                     transaction,
-                    version: Some(OWN_VERSION),
+                    version: Some(&VERSION),
                     kind: b"e",
                 },
             );
@@ -77,8 +77,6 @@ pub(super) fn encode(message: &Message<Mainline>, out: &mut Vec<u8>) {
     }
     debug_assert!(out.len() - start <= MAX_POLITE_DATAGRAM, "every part is bounded");
 }
-
-const OWN_VERSION: Version = Version::from_array(VERSION);
 
 /// What a list of peers takes beside its items.
 const VALUES_FRAME: usize = "6:valuesle".len();
@@ -88,19 +86,21 @@ const fn entry_size(key: &str, length: usize) -> usize {
     string_size(key.len()) + string_size(length)
 }
 
+fn version(response: &Response) -> Option<&[u8]> {
+    response.version.as_ref().map(Version::as_bytes)
+}
+
 /// The envelope's keys after the body.
-struct Tail {
+struct Tail<'a> {
     transaction: TransactionId,
-    version: Option<Version>,
+    version: Option<&'a [u8]>,
     kind: &'static [u8],
 }
 
-impl Tail {
+impl Tail<'_> {
     /// The bytes that [`close`] will append.
     fn size(&self) -> usize {
-        let version = self
-            .version
-            .map_or(0, |version| entry_size("v", version.as_bytes().len()));
+        let version = self.version.map_or(0, |version| entry_size("v", version.len()));
         entry_size("t", self.transaction.as_bytes().len())
             + version
             + entry_size("y", self.kind.len())
@@ -108,10 +108,10 @@ impl Tail {
     }
 }
 
-fn close(mut envelope: DictWriter<'_>, tail: &Tail) {
+fn close(mut envelope: DictWriter<'_>, tail: &Tail<'_>) {
     envelope.bytes("t", tail.transaction.as_bytes());
     if let Some(version) = tail.version {
-        envelope.bytes("v", version.as_bytes());
+        envelope.bytes("v", version);
     }
     envelope.bytes("y", tail.kind);
 }
@@ -181,7 +181,7 @@ pub fn values_that_fit(response: &Response, family: Family) -> usize {
     let tail = longest.map_or(0, |transaction| {
         Tail {
             transaction,
-            version: response.version,
+            version: version(response),
             kind: b"r",
         }
         .size()

@@ -64,3 +64,6 @@ impl Codec<Mainline> for Krpc {
         encode::encode(message, out);
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -20,24 +20,18 @@ impl<const N: usize> ShortBytes<N> {
         Some(short)
     }
 
+    /// Takes an array that fits, which the compiler checks.
+    pub fn from_array<const M: usize>(array: [u8; M]) -> Self {
+        const { assert!(M <= N && M <= u8::MAX as usize, "the array has to fit") };
+        let [len, ..] = M.to_le_bytes();
+        let mut bytes = [0; N];
+        bytes.iter_mut().zip(array).for_each(|(to, from)| *to = from);
+        ShortBytes { len, bytes }
+    }
+
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
-
-    /// Takes an array that is known to fit: checked when compiled.
-    pub const fn from_array<const M: usize>(array: [u8; M]) -> Self {
-        const { assert!(M <= N && M <= u8::MAX as usize, "the array has to fit") };
-        let mut short = ShortBytes {
-            len: M as u8,
-            bytes: [0; N],
-        };
-        let mut at = 0;
-        while at < M {
-            short.bytes[at] = array[at];
-            at += 1;
-        }
-        short
     }
 }
 

@@ -163,12 +163,25 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.searches.running.insert(id, Search { lookup, request, k: bounds.k, purpose });
     }
 
-    /// Lets every search take the steps it can, and waiting ones in.
+    /// Lets every search take the steps it can, and waiting ones in where one ended or bootstrap did.
     pub(super) fn run_searches(&mut self, now: Instant) {
+        self.step_searches(now);
+        while self.admit_waiting(now) {
+            self.step_searches(now);
+        }
+    }
+
+    fn admit_waiting(&mut self, now: Instant) -> bool {
+        let mut admitted = false;
         while self.searches.has_place() {
             let Some((id, plan)) = self.searches.queue.pop(now, self.join.is_under_way()) else { break };
             self.start(now, id, plan);
+            admitted = true;
         }
+        admitted
+    }
+
+    fn step_searches(&mut self, now: Instant) {
         let mut last = None;
         // By id and not by iterator: a step may end searches and start others, which come later in order.
         while let Some(id) = self.next_running(last) {

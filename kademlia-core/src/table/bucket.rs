@@ -70,6 +70,35 @@ pub(super) fn by_distance<'a, K: Keyspace>(
 /// Entries selected at a time: enough for every k in use, so that one pass over a bucket is the rule.
 const CHUNK: usize = 32;
 
+/// An entry and the first 64 bits of its distance, which decide nearly every comparison.
+#[derive(Clone, Copy)]
+struct Ranked<'a, K> {
+    head: u64,
+    entry: &'a Entry<K>,
+}
+
+impl<K: Keyspace> Ranked<'_, K> {
+    fn is_nearer(&self, other: &Self, target: &K) -> bool {
+        let tail = || target.cmp_distance(self.entry.key(), other.entry.key());
+        self.head.cmp(&other.head).then_with(tail) == Ordering::Less
+    }
+}
+
+/// The first 64 bits of a key, zeros after a shorter one.
+fn head<K: Keyspace>(key: &K) -> u64 {
+    let bytes = key.as_bytes();
+    let short = || {
+        bytes
+            .iter()
+            .zip((0..8).rev())
+            .map(|(byte, at)| u64::from(*byte) << (8 * at))
+            .sum()
+    };
+    bytes
+        .first_chunk()
+        .map_or_else(short, |head| u64::from_be_bytes(*head))
+}
+
 /// Gives the up to `wanted` eligible entries closest to `target`, nearest first, to `out`; returns how many.
 ///
 /// Selects by insertion into an array on the stack: no allocation. More than [`CHUNK`] take a pass for each chunk.
@@ -80,38 +109,40 @@ pub(super) fn nearest<K: Keyspace>(
     eligible: impl Fn(&Entry<K>) -> bool,
     out: &mut impl Extend<Contact<K>>,
 ) -> usize {
-    let is_nearer = |a: &Entry<K>, b: &Entry<K>| target.cmp_distance(a.key(), b.key()) == Ordering::Less;
+    let origin = head(target);
     let mut given = 0;
-    let mut last: Option<&Entry<K>> = None;
-    loop {
+    let mut last: Option<Ranked<'_, K>> = None;
+    while given < wanted {
         let room = (wanted - given).min(CHUNK);
-        let mut chunk = [None; CHUNK];
+        let mut chunk = [None::<Ranked<'_, K>>; CHUNK];
         let mut len = 0;
         for entry in entries {
-            // The array is sorted: who does not come before its end does not come into a full one.
-            let end = if len < room {
-                None
-            } else {
-                chunk[..len].last().copied().flatten()
+            let ranked = Ranked {
+                head: origin ^ head(entry.key()),
+                entry,
             };
-            let too_far = room == 0 || end.is_some_and(|end| !is_nearer(entry, end));
-            let given_before = last.is_some_and(|last| !is_nearer(last, entry));
+            let before =
+                |other: &Option<Ranked<'_, K>>| other.is_some_and(|other| ranked.is_nearer(&other, target));
+            // The array is sorted: who does not come before its end does not come into a full one.
+            let too_far = len == room && !before(&chunk[room - 1]);
+            let given_before = last.is_some_and(|last| !last.is_nearer(&ranked, target));
             if too_far || given_before || !eligible(entry) {
                 continue;
             }
             len = (len + 1).min(room);
             let mut at = len - 1;
-            while at > 0 && chunk[at - 1].is_some_and(|before| is_nearer(entry, before)) {
+            while at > 0 && before(&chunk[at - 1]) {
                 chunk[at] = chunk[at - 1];
                 at -= 1;
             }
-            chunk[at] = Some(entry);
+            chunk[at] = Some(ranked);
         }
-        out.extend(chunk[..len].iter().flatten().map(|entry| entry.contact()));
+        out.extend(chunk[..len].iter().flatten().map(|ranked| ranked.entry.contact()));
         given += len;
         last = chunk[..len].last().copied().flatten();
-        if len < CHUNK || given == wanted {
-            return given;
+        if len < room {
+            break;
         }
     }
+    given
 }

@@ -28,6 +28,7 @@ pub type NodeIndex = usize;
 /// through. Nodes speak through the codec if [`wire`](Self::wire) says so, and hand each other typed messages otherwise,
 /// which is faster. Datagrams to addresses without a live node vanish.
 pub struct Simulation<P: Protocol, S = ReadOnly> {
+    seed: u64,
     now: Instant,
     queue: Wheel<Due>,
     flights: Flights<P>,
@@ -79,6 +80,7 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
     pub fn new(seed: u64, model: LinkModel) -> Self {
         let mut rng = Rng::from_number(seed);
         Simulation {
+            seed,
             now: Instant::ZERO,
             queue: Wheel::new(),
             flights: Flights::default(),
@@ -379,7 +381,8 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
 
 impl<P: Protocol, S> std::fmt::Debug for Simulation<P, S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Simulation {{ now: {:?}, nodes: {}, {:?} }}", self.now, self.hosts.len(), self.traffic)
+        let Simulation { seed, now, traffic, .. } = self;
+        write!(f, "Simulation {{ seed: {seed}, now: {now:?}, nodes: {}, {traffic:?} }}", self.hosts.len())
     }
 }
 

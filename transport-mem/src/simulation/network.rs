@@ -45,26 +45,38 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
     ) -> Range<NodeIndex> {
         let first = self.len();
         for _ in 0..count {
-            let routers = self.draw_live(ROUTERS);
+            let routers = self.draw_live();
             let index = self.spawn(address_v4(host_number(self.len())), &mut make);
-            if !routers.is_empty() {
-                self.call(index, |node, now| node.bootstrap(now, &routers));
-            }
+            self.join(index, &routers);
             self.run_for(pace);
         }
         first..self.len()
     }
 
-    /// Up to `n` different addresses of live nodes.
-    fn draw_live(&mut self, n: usize) -> Vec<SocketAddr> {
-        let mut drawn = Vec::with_capacity(n);
+    /// [`restart`](Self::restart) without state: the new node joins through up to three live ones.
+    pub fn rejoin(&mut self, index: NodeIndex, make: impl FnOnce(Birth<P::Key>) -> Node<P, S>) {
+        self.crash(index);
+        let routers = self.draw_live();
+        self.restart(index, make);
+        self.join(index, &routers);
+    }
+
+    fn join(&mut self, index: NodeIndex, routers: &[SocketAddr]) {
+        if !routers.is_empty() {
+            self.call(index, |node, now| node.bootstrap(now, routers));
+        }
+    }
+
+    /// Up to [`ROUTERS`] different addresses of live nodes.
+    fn draw_live(&mut self) -> Vec<SocketAddr> {
+        let mut drawn = Vec::with_capacity(ROUTERS);
         // Where nearly all are down, fewer are found; that is life in such a network.
-        for _ in 0..8 * n {
+        for _ in 0..8 * ROUTERS {
             let host = self.hosts.get(self.rng.below(self.hosts.len()));
             if let Some(host) = host.filter(|host| host.node.is_some() && !drawn.contains(&host.addr)) {
                 drawn.push(host.addr);
             }
-            if drawn.len() == n {
+            if drawn.len() == ROUTERS {
                 break;
             }
         }

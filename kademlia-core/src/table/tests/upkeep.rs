@@ -40,7 +40,7 @@ fn a_doubt_is_settled_soon_and_a_bad_entry_is_tried_ever_more_rarely() {
 #[test]
 fn bep5_5_14_a_bucket_is_refreshed_15_minutes_after_its_last_change() {
     let mut rng = Rng::from_number(1);
-    let mut table = filled(2, [0x80, 0x90, 0x40, 0x20]);
+    let mut table = filled(2, [0x80, 0x90, 0x40, 0x50, 0x20]);
     assert_eq!(table.depth(), 3);
     table.answered(minutes(5), at(0x80), None);
     table.answered(minutes(1), at(0x40), None);

@@ -1,0 +1,250 @@
+//! Describing a node, and starting it.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kademlia_core::runtime::{Closed, Driver, DriverConfig, Shell, Transport};
+use kademlia_core::{Config, Contact, DualStack, Family, Instant, Key, Keyspace, Node, Reach, Rng, Snapshot};
+
+use super::peers::Searches;
+use super::{Dht, Inner, MainlineHandle};
+use crate::id::NodeId;
+use crate::mainline::Mainline;
+use crate::node_id;
+use crate::service::{MainlineService, ServiceConfig};
+
+/// Pauses between attempts to resolve the routers' names, while none resolves.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// Why a node could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// The transport does not say where it is bound.
+    #[error("the transport has no local address")]
+    Transport(#[from] io::Error),
+    /// The operating system gave no random numbers, without which no token and no transaction id is safe.
+    #[error("no random numbers from the operating system: {0}")]
+    Random(getrandom::Error),
+}
+
+/// Describes a node. Everything has a default: a read-only client that knows nobody.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    bootstrap: Vec<String>,
+    remembered: Vec<(Family, Snapshot<Key<20>>)>,
+    node_id: Option<NodeId>,
+    public_ips: Vec<IpAddr>,
+    config: Config,
+    service: ServiceConfig,
+    driver: DriverConfig,
+    seed: Option<[u8; 32]>,
+    renewal: Duration,
+    requery: Duration,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder {
+            bootstrap: Vec::new(),
+            remembered: Vec::new(),
+            node_id: None,
+            public_ips: Vec::new(),
+            config: Config { read_only: true, ..Config::default() },
+            service: ServiceConfig::default(),
+            driver: DriverConfig::default(),
+            seed: None,
+            renewal: Duration::from_secs(15 * 60),
+            requery: Duration::from_secs(15),
+        }
+    }
+}
+
+impl Builder {
+    /// Hosts to join through, as `host:port`; added to those given before. Names are resolved in the background.
+    #[must_use]
+    pub fn bootstrap<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
+        self.bootstrap.extend(hosts.into_iter().map(Into::into));
+        self
+    }
+
+    /// What an earlier run left ([`Dht::snapshots`]): its ids, unless another is given, and its contacts.
+    #[must_use]
+    pub fn remember(mut self, snapshots: Vec<(Family, Snapshot<Key<20>>)>) -> Self {
+        self.remembered = snapshots;
+        self
+    }
+
+    /// Answer others (default: only ask). Open the UDP port first; see [the module](super#what-to-expect-of-a-dht).
+    #[must_use]
+    pub fn server(mut self, server: bool) -> Self {
+        self.config.read_only = !server;
+        self
+    }
+
+    /// The node's id in both networks (default: remembered, derived from the public address, or random).
+    #[must_use]
+    pub fn node_id(mut self, id: NodeId) -> Self {
+        self.node_id = Some(id);
+        self
+    }
+
+    /// The host's public address, if known: the id is derived from it at once (BEP 42). Otherwise the network votes.
+    #[must_use]
+    pub fn public_ip(mut self, ip: IpAddr) -> Self {
+        self.public_ips.push(ip);
+        self
+    }
+
+    /// Keep nodes whose ids do not fit their addresses out of the table, and announce to none of them (BEP 42).
+    #[must_use]
+    pub fn strict_bep42(mut self, strict: bool) -> Self {
+        self.service.strict_bep42 = strict;
+        self
+    }
+
+    /// How often an [`Announcement`](super::Announcement) is renewed (default: 15 min, half of what nodes keep it).
+    #[must_use]
+    pub fn renewal(mut self, interval: Duration) -> Self {
+        self.renewal = interval;
+        self
+    }
+
+    /// For how long a finished search answers further ones for the same info hash (default: 15 s; 0: not at all).
+    #[must_use]
+    pub fn requery(mut self, interval: Duration) -> Self {
+        self.requery = interval;
+        self
+    }
+
+    /// Changes the engine's limits and constants.
+    #[must_use]
+    pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Changes the answering side's limits and constants.
+    #[must_use]
+    pub fn configure_service(mut self, change: impl FnOnce(&mut ServiceConfig)) -> Self {
+        change(&mut self.service);
+        self
+    }
+
+    /// Decides every random choice of the node, the token secret among them. For tests and simulations only:
+    /// whoever knows the seed can forge replies.
+    #[must_use]
+    pub fn seed(mut self, seed: [u8; 32]) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Starts the node on the current tokio runtime, one task, and returns without waiting for the network.
+    ///
+    /// A node bound to a loopback or private address treats such addresses as routable and counts nothing per IP
+    /// address or subnet; one bound to a public or unspecified address never does.
+    ///
+    /// # Errors
+    /// [`SpawnError`].
+    pub fn spawn(mut self, transport: impl Transport) -> Result<Dht, SpawnError> {
+        let mut rng = Rng::from_seed(match self.seed {
+            Some(seed) => seed,
+            None => system_seed()?,
+        });
+        let bound = transport.local_addrs()?;
+        let families: Vec<_> =
+            bound.into_iter().map(|addr| (Family::of(&addr), addr, Reach::of_bound(addr))).collect();
+        let mut nodes = families.iter().map(|(family, _, reach)| self.node(*family, *reach, &mut rng));
+        let stack = nodes.by_ref().fold((None, None), |(v4, v6), (family, node)| match family {
+            Family::V4 => (Some(node), v6),
+            Family::V6 => (v4, Some(node)),
+        });
+        drop(nodes);
+        let (driver, handle) = Driver::new(transport, self.driver, |_| DualStack::new(stack.0, stack.1));
+        tokio::spawn(driver.run());
+        let contacts = self.remembered.drain(..).flat_map(|(_, snapshot)| snapshot.contacts).collect();
+        let join = join(handle.clone(), contacts, std::mem::take(&mut self.bootstrap));
+        let resolving = tokio::spawn(join).abort_handle();
+        let inner = Inner {
+            handle,
+            families,
+            strict_bep42: self.service.strict_bep42,
+            renewal: self.renewal,
+            searches: Searches::new(self.requery),
+            resolving,
+        };
+        Ok(Dht { inner: Arc::new(inner) })
+    }
+
+    fn node(&self, family: Family, reach: Reach, rng: &mut Rng) -> (Family, Node<Mainline, MainlineService>) {
+        let id = self.id(family, rng);
+        let (config, service) = match reach {
+            Reach::Global => (self.config.clone(), self.service),
+            Reach::Private => (self.config.clone().private_network(), self.service.private_network()),
+        };
+        let service = MainlineService::new(service, rng.fork());
+        (family, Node::new(service, id, config, rng.fork(), Instant::ZERO))
+    }
+
+    /// The given id; else the remembered or a random one, made to fit the public address.
+    fn id(&self, family: Family, rng: &mut Rng) -> Key<20> {
+        if let Some(id) = self.node_id {
+            return id.into();
+        }
+        let remembered = self.remembered.iter().find(|(of, _)| *of == family).map(|(_, last)| last.local);
+        let id = remembered.unwrap_or_else(|| Key::random(rng));
+        let public = self.public_ips.iter().find(|ip| ip.is_ipv4() == (family == Family::V4));
+        match public {
+            Some(ip) if !node_id::verify(*ip, &id) => node_id::derive(*ip, rng),
+            _ => id,
+        }
+    }
+}
+
+/// Gives each node the contacts of its family.
+pub(super) async fn add_contacts(
+    handle: &MainlineHandle,
+    contacts: Vec<Contact<Key<20>>>,
+) -> Result<(), Closed> {
+    let add = move |shell: &mut Shell<_, _>, now| {
+        for family in [Family::V4, Family::V6] {
+            let own = contacts.iter().filter(|contact| Family::of(&contact.addr) == family).copied();
+            let own: Vec<_> = own.collect();
+            if let Some(node) = shell.stack.node_mut(family).filter(|_| !own.is_empty()) {
+                node.add_contacts(now, &own);
+            }
+        }
+    };
+    handle.with(add).await
+}
+
+fn system_seed() -> Result<[u8; 32], SpawnError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(SpawnError::Random)?;
+    Ok(seed)
+}
+
+/// Gives the node its remembered contacts at once, and the routers' addresses as soon as any name resolves (A13).
+async fn join(handle: MainlineHandle, contacts: Vec<Contact<Key<20>>>, hosts: Vec<String>) {
+    if add_contacts(&handle, contacts).await.is_err() {
+        return;
+    }
+    let mut pause = FIRST_PAUSE;
+    while !hosts.is_empty() {
+        let mut routers: Vec<SocketAddr> = Vec::new();
+        for host in &hosts {
+            if let Ok(addrs) = tokio::net::lookup_host(host.as_str()).await {
+                routers.extend(addrs);
+            }
+        }
+        if !routers.is_empty() {
+            let _ = handle.bootstrap(routers).await;
+            return;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}

@@ -1,0 +1,215 @@
+//! The asynchronous front door to the Mainline DHT (feature `dht`).
+//!
+//! ```no_run
+//! # async fn example(transport: impl kademlia_core::runtime::Transport) -> Result<(), Box<dyn std::error::Error>> {
+//! use bittorrent_profile::Dht;
+//!
+//! let dht = Dht::builder().bootstrap(Dht::ROUTERS).spawn(transport)?;
+//! let mut peers = dht.get_peers("d2474e86c95b19b8bcfdb92bc12c9d44667cfa36".parse()?);
+//! while let Some(found) = peers.next().await {
+//!     println!("{}", found.peer);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What to expect of a DHT
+//! *Sloppy.* Peers are stored at the eight nodes closest to an info hash, as each searcher finds them. Nodes come and
+//! go, so a search may miss a peer and find one that has left. Ask again later; connect to several.
+//!
+//! *Forgetful.* Nodes forget a peer after about 30 minutes. [`Dht::announce`] repeats itself until it is withdrawn.
+//!
+//! *Ports.* An announcement names the port where peers connect, over TCP or uTP: [`Port::Number`]. That need not be the
+//! port of the DHT's own socket. Behind a NAT that rewrites ports, and if peers connect to the same UDP socket,
+//! [`Port::Implied`] lets the storing node note the port it sees.
+//!
+//! *Reachability.* A node behind a NAT can ask but is seldom asked. By default a `Dht` says so and answers nobody
+//! (BEP 43): nothing has to be opened for it. To give back what it takes, forward its UDP port and call
+//! [`Builder::server`]; a server is asked a few times a second.
+//!
+//! *Bans.* Asking one node the same again and again gets an address banned there. Searches for one info hash at the same
+//! time share one lookup, and a search repeated within [`Builder::requery`] gets the answers that are at hand.
+
+mod announce;
+mod builder;
+mod peers;
+mod state;
+
+pub use announce::{Announced, Announcement, Port};
+pub use builder::{Builder, SpawnError};
+pub use peers::{Found, Peers, PeersSummary};
+pub use state::{DhtState, FamilyState};
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kademlia_core::runtime::{Closed, Handle, RequestFailure};
+use kademlia_core::{Contact, Family, Key, LookupOptions, LookupReport, Protocol, Reach, Snapshot};
+use tokio::task::AbortHandle;
+
+use crate::id::{InfoHash, NodeId};
+use crate::krpc::Version;
+use crate::mainline::Mainline;
+use crate::service::MainlineService;
+use peers::Searches;
+
+/// The runtime's door to a Mainline node.
+pub type MainlineHandle = Handle<Mainline, MainlineService>;
+
+/// A Mainline DHT node that runs. Clones are cheap and share it; when the last clone and the last search and
+/// announcement made from it are gone, it stops.
+#[derive(Clone, Debug)]
+pub struct Dht {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    handle: MainlineHandle,
+    families: Vec<(Family, SocketAddr, Reach)>,
+    strict_bep42: bool,
+    renewal: Duration,
+    searches: Searches,
+    resolving: AbortHandle,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.resolving.abort();
+    }
+}
+
+/// What a pinged node says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pong {
+    /// Its id.
+    pub id: NodeId,
+    /// The round trip; `None` if the ping had to be repeated.
+    pub round_trip: Option<Duration>,
+    /// Its program, if it says.
+    pub version: Option<Version>,
+}
+
+impl Dht {
+    /// Well-known hosts that let anybody in.
+    pub const ROUTERS: [&'static str; 4] = [
+        "router.bittorrent.com:6881",
+        "dht.transmissionbt.com:6881",
+        "dht.libtorrent.org:25401",
+        "router.utorrent.com:6881",
+    ];
+
+    /// Starts describing a node.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Looks for peers that share a torrent. Returns at once; if the node has not found its way into the network yet,
+    /// the search starts when it has.
+    pub fn get_peers(&self, info_hash: InfoHash) -> Peers {
+        self.inner.searches.join(info_hash, self)
+    }
+
+    /// Announces that this host shares a torrent, and again and again, until the announcement is dropped.
+    pub fn announce(&self, info_hash: InfoHash, port: Port) -> Announcement {
+        announce::keep(self.clone(), info_hash, port)
+    }
+
+    /// Announces once.
+    ///
+    /// # Errors
+    /// Why it could not be tried. That nobody accepted is no error but an empty [`Announced::accepted`].
+    pub async fn announce_once(&self, info_hash: InfoHash, port: Port) -> Result<Announced, RequestFailure> {
+        announce::once(&self.inner, info_hash, port).await
+    }
+
+    /// The nodes closest to `target`, in each network that this node is in.
+    ///
+    /// # Errors
+    /// Why it could not be tried.
+    pub async fn find_node(&self, target: NodeId) -> Result<Vec<LookupReport<Key<20>>>, RequestFailure> {
+        let mut reports = Vec::new();
+        for family in self.families() {
+            let request = Mainline::find_node(target.into());
+            let options = LookupOptions::default();
+            let search = self.inner.handle.lookup(family, target.into(), request, options).await?;
+            reports.push(search.finish().await?);
+        }
+        Ok(reports)
+    }
+
+    /// Asks whoever is at `addr` for a sign of life.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn ping(&self, addr: SocketAddr) -> Result<Pong, RequestFailure> {
+        let answered = self.inner.handle.request(addr, None, Mainline::ping()).await?;
+        let (id, version) = (answered.from.key.into(), answered.response.version);
+        Ok(Pong { id, round_trip: answered.round_trip, version })
+    }
+
+    /// Waits until the node has found its way into the network.
+    ///
+    /// # Errors
+    /// [`Closed`] if it was shut down first.
+    pub async fn bootstrapped(&self) -> Result<(), Closed> {
+        self.inner.handle.bootstrapped().await
+    }
+
+    /// How the node is doing.
+    ///
+    /// # Errors
+    /// [`Closed`] if it was shut down.
+    pub async fn state(&self) -> Result<DhtState, Closed> {
+        let bound = self.inner.families.clone();
+        self.inner.handle.with(move |shell, now| DhtState::of(&shell.stack, &bound, now)).await
+    }
+
+    /// What is worth keeping for the next run, for [`Builder::remember`]: ids and good contacts.
+    ///
+    /// # Errors
+    /// [`Closed`] if it was shut down.
+    pub async fn snapshots(&self) -> Result<Vec<(Family, Snapshot<Key<20>>)>, Closed> {
+        self.inner.handle.snapshots().await
+    }
+
+    /// Tells the node of others, for instance from a torrent's `nodes` or a peer's PORT message (BEP 5).
+    /// They are asked before they are trusted.
+    ///
+    /// # Errors
+    /// [`Closed`] if it was shut down.
+    pub async fn add_nodes(&self, addrs: Vec<SocketAddr>) -> Result<(), Closed> {
+        self.inner.handle.bootstrap(addrs).await
+    }
+
+    /// Tells the node of contacts remembered from an earlier run.
+    ///
+    /// # Errors
+    /// [`Closed`] if it was shut down.
+    pub async fn add_contacts(&self, contacts: Vec<Contact<Key<20>>>) -> Result<(), Closed> {
+        builder::add_contacts(&self.inner.handle, contacts).await
+    }
+
+    /// The addresses the node's sockets are bound to.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.inner.families.iter().map(|(_, addr, _)| *addr).collect()
+    }
+
+    /// The runtime's own door, for what has no method here.
+    pub fn handle(&self) -> &MainlineHandle {
+        &self.inner.handle
+    }
+
+    /// Stops the node and waits until it has stopped.
+    pub async fn shutdown(&self) {
+        self.inner.handle.shutdown().await;
+    }
+
+    fn families(&self) -> impl Iterator<Item = Family> {
+        self.inner.families.iter().map(|(family, _, _)| *family)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,237 @@
+//! Searches for peers, shared by all who look for the same torrent at the same time.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_core::Stream;
+use kademlia_core::runtime::{Answer, RequestFailure};
+use kademlia_core::{Contact, Family, Key, LookupOptions, LookupReport, Reach};
+use tokio::sync::watch;
+
+use super::{Dht, MainlineHandle};
+use crate::id::InfoHash;
+use crate::krpc::{Families, Request};
+use crate::mainline::Mainline;
+
+/// Peers that one search collects; more are ignored (T14).
+const MOST_PEERS: usize = 1_000;
+
+/// A peer, and who named it first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Where the peer takes connections, according to the node that named it.
+    pub peer: SocketAddr,
+    /// That node.
+    pub from: Contact<Key<20>>,
+}
+
+/// What a search found, and what it took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeersSummary {
+    /// Different peers.
+    pub peers: usize,
+    /// Nodes asked.
+    pub asked: usize,
+    /// Nodes that answered.
+    pub answered: usize,
+    /// Messages sent, repetitions included.
+    pub messages: usize,
+    /// Longest chain of referrals to one of the closest nodes.
+    pub hops: usize,
+    /// From the start of the lookup to its end, the longer one where there were two.
+    pub took: Duration,
+}
+
+impl PeersSummary {
+    fn add(&mut self, report: &LookupReport<Key<20>>) {
+        self.asked += report.asked;
+        self.answered += report.answered;
+        self.messages += report.messages;
+        self.hops = self.hops.max(report.hops);
+        self.took = self.took.max(report.took);
+    }
+}
+
+/// Everything a search has found so far. It only grows, and every reader has its own place in it.
+#[derive(Debug, Default)]
+struct Log {
+    found: Vec<Found>,
+    known: HashSet<SocketAddr>,
+    summary: PeersSummary,
+    state: State,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Running,
+    Finished,
+    /// Every reader left.
+    Abandoned,
+}
+
+impl Log {
+    fn add(&mut self, answer: &Answer<Mainline>, reach: Reach) -> bool {
+        let before = self.found.len();
+        for peer in &answer.response.values {
+            if self.found.len() < MOST_PEERS && reach.admits(*peer) && self.known.insert(*peer) {
+                self.found.push(Found { peer: *peer, from: answer.from });
+            }
+        }
+        self.summary.peers = self.found.len();
+        self.found.len() > before
+    }
+}
+
+/// The searches that run, and those that finished a moment ago.
+#[derive(Clone, Debug)]
+pub(super) struct Searches {
+    logs: Arc<Mutex<HashMap<InfoHash, watch::Sender<Log>>>>,
+    requery: Duration,
+}
+
+impl Searches {
+    pub(super) fn new(requery: Duration) -> Self {
+        Searches { logs: Arc::default(), requery }
+    }
+
+    /// Joins the search for `info_hash`, or starts it.
+    pub(super) fn join(&self, info_hash: InfoHash, dht: &Dht) -> Peers {
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(log) = logs.get(&info_hash)
+            && log.borrow().state != State::Abandoned
+        {
+            return Peers::new(log.subscribe());
+        }
+        let (log, reader) = watch::channel(Log::default());
+        logs.insert(info_hash, log.clone());
+        let search = search(dht.inner.handle.clone(), dht.inner.families.clone(), info_hash, log.clone());
+        let this = self.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = search => {
+                    log.send_modify(|log| log.state = State::Finished);
+                    tokio::time::sleep(this.requery).await;
+                }
+                // The last reader left: dropping the search cancels its lookups.
+                () = log.closed() => log.send_modify(|log| log.state = State::Abandoned),
+            }
+            this.forget(info_hash, &log);
+        });
+        Peers::new(reader)
+    }
+
+    fn forget(&self, info_hash: InfoHash, log: &watch::Sender<Log>) {
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        if logs.get(&info_hash).is_some_and(|current| current.same_channel(log)) {
+            logs.remove(&info_hash);
+        }
+    }
+}
+
+/// Looks in both networks at once, as far as the node is in them.
+async fn search(
+    handle: MainlineHandle,
+    families: Vec<(Family, SocketAddr, Reach)>,
+    info_hash: InfoHash,
+    log: watch::Sender<Log>,
+) {
+    let reach_of = |family| families.iter().find(|(of, _, _)| *of == family).map(|(_, _, reach)| *reach);
+    let one = async |family| match reach_of(family) {
+        Some(reach) => search_family(&handle, family, reach, info_hash, &log).await,
+        None => Ok(()),
+    };
+    // A network that cannot be searched leaves the other's results as they are.
+    let _ = tokio::join!(one(Family::V4), one(Family::V6));
+}
+
+async fn search_family(
+    handle: &MainlineHandle,
+    family: Family,
+    reach: Reach,
+    info_hash: InfoHash,
+    log: &watch::Sender<Log>,
+) -> Result<(), RequestFailure> {
+    let request = Request::GetPeers { info_hash, want: Families::NONE };
+    let options = LookupOptions { answers: true, ..LookupOptions::default() };
+    let mut search = handle.lookup(family, info_hash.into(), request, options).await?;
+    while let Some(answer) = search.next().await {
+        log.send_if_modified(|log| log.add(&answer, reach));
+    }
+    let report = search.finish().await?;
+    log.send_modify(|log| log.summary.add(&report));
+    Ok(())
+}
+
+type Changed = Pin<Box<dyn Future<Output = watch::Receiver<Log>> + Send + Sync>>;
+
+/// The peers of a torrent, each once, as they are found; after the last one, [`finish`](Self::finish) tells what the
+/// search took. When nobody reads a search any more, it is cancelled.
+pub struct Peers {
+    /// Absent while `changed` has it.
+    log: Option<watch::Receiver<Log>>,
+    changed: Option<Changed>,
+    read: usize,
+}
+
+impl Peers {
+    fn new(log: watch::Receiver<Log>) -> Self {
+        Peers { log: Some(log), changed: None, read: 0 }
+    }
+
+    /// The next peer; `None` when the search has ended.
+    pub async fn next(&mut self) -> Option<Found> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
+    /// Reads to the end.
+    pub async fn finish(mut self) -> PeersSummary {
+        while self.next().await.is_some() {}
+        self.summary()
+    }
+
+    /// What the search found and took so far; complete once [`next`](Self::next) has given `None`.
+    pub fn summary(&self) -> PeersSummary {
+        self.log.as_ref().map(|log| log.borrow().summary).unwrap_or_default()
+    }
+}
+
+impl Stream for Peers {
+    type Item = Found;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Found>> {
+        loop {
+            if let Some(changed) = &mut self.changed {
+                let log = ready!(changed.as_mut().poll(cx));
+                self.changed = None;
+                self.log = Some(log);
+            }
+            let Some(mut log) = self.log.take() else { return Poll::Ready(None) };
+            let (next, ended) = {
+                let seen = log.borrow_and_update();
+                (seen.found.get(self.read).copied(), seen.state != State::Running)
+            };
+            if next.is_some() || ended || log.has_changed().is_err() {
+                self.read += usize::from(next.is_some());
+                self.log = Some(log);
+                return Poll::Ready(next);
+            }
+            self.changed = Some(Box::pin(async move {
+                let _ = log.changed().await;
+                log
+            }));
+        }
+    }
+}
+
+impl fmt::Debug for Peers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Peers {{ read: {} }}", self.read)
+    }
+}

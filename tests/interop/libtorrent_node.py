@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""A libtorrent DHT node on loopback, driven by JSON lines: see README.md for the commands and events."""
+
+import json
+import sys
+import time
+
+import libtorrent as lt
+
+LOOPBACK = "127.0.0.1"
+
+# libtorrent's defaults suit the public network, where one address is one node and loopback is nobody. Here every
+# node is 127.0.0.1, and only the port tells them apart.
+SETTINGS = {
+    # One session of one DHT node: no discovery or port mapping that would leave this machine.
+    "enable_dht": True,
+    "enable_lsd": False,
+    "enable_natpmp": False,
+    "enable_upnp": False,
+    # Otherwise one node an IP, and one for each network of close addresses, is let into the routing table ...
+    "dht_restrict_routing_ips": False,
+    # ... and into one search.
+    "dht_restrict_search_ips": False,
+    # Otherwise addresses that are not publicly routable are ignored, 127.0.0.0/8 among them.
+    "dht_ignore_dark_internet": False,
+    # Otherwise nodes whose id does not follow from their IP (BEP 42) are refused or come last. No id follows from a
+    # loopback address.
+    "dht_enforce_node_id": False,
+    "dht_prefer_verified_node_ids": False,
+    # An IP that sends more requests a second than this is blocked for minutes: all nodes of a test together.
+    "dht_block_ratelimit": 1_000_000,
+    # Bytes a second; the default of 8,000 makes a node silent in the middle of a test.
+    "dht_upload_rate_limit": 10_000_000,
+    # Session, errors and the DHT's operations, and for counting the answers to an announce its packets.
+    "alert_mask": lt.alert.category_t.error_notification
+    | lt.alert.category_t.status_notification
+    | lt.alert.category_t.dht_notification
+    | lt.alert.category_t.dht_operation_notification
+    | lt.alert.category_t.dht_log_notification,
+    "alert_queue_size": 100_000,
+}
+
+# Bounds on what a command may take, in seconds.
+START = 10.0
+BOOTSTRAP = 15.0
+SEARCH = 20.0
+ANSWERS = 3.0
+POLL = 0.02
+
+
+class Node:
+    def __init__(self):
+        self.session = None
+        self.port = None
+        self.bootstrapped = False
+
+    def start(self, command):
+        self.session = lt.session(
+            SETTINGS
+            | {
+                "listen_interfaces": f"{LOOPBACK}:{command.get('port', 0)}",
+                "dht_bootstrap_nodes": command.get("bootstrap", ""),
+            }
+        )
+        for alert in self.alerts(START):
+            if isinstance(alert, lt.listen_failed_alert):
+                raise RuntimeError(alert.message())
+            if isinstance(alert, lt.listen_succeeded_alert) and "uTP" in alert.message():
+                self.port = alert.port
+                return {"event": "listening", "port": self.port, "id": self.id().hex()}
+        raise TimeoutError("not listening")
+
+    def id(self):
+        """The node's id, which is there soon after the socket and is saved together with its address."""
+        end = time.monotonic() + START
+        while time.monotonic() < end:
+            if ids := self.session.save_state().get(b"dht state", {}).get(b"node-id"):
+                return ids[0][:20]
+            time.sleep(POLL)
+        raise TimeoutError("no id")
+
+    def announce(self, command):
+        self.await_bootstrap()
+        self.session.dht_announce(info_hash(command), command["port"], 0)
+        waiting, stored = set(), set()
+        for alert in self.until_search_ends(lambda: not waiting):
+            if isinstance(alert, lt.dht_pkt_alert):
+                note_announce(alert, waiting, stored)
+        # libtorrent also finds, asks and answers itself.
+        return {"event": "announced", "nodes": len(stored - {f"{LOOPBACK}:{self.port}"})}
+
+    def get_peers(self, command):
+        self.await_bootstrap()
+        wanted = info_hash(command)
+        self.session.dht_get_peers(wanted)
+        peers = set()
+        for alert in self.until_search_ends(lambda: True):
+            if isinstance(alert, lt.dht_get_peers_reply_alert) and alert.info_hash == wanted:
+                peers.update(f"{ip}:{port}" for ip, port in alert.peers())
+        return {"event": "peers", "peers": sorted(peers)}
+
+    def nodes(self, _command):
+        self.session.dht_live_nodes(lt.sha1_hash(self.id()))
+        for alert in self.alerts(START):
+            if isinstance(alert, lt.dht_live_nodes_alert):
+                nodes = [f"{node['endpoint'][0]}:{node['endpoint'][1]}" for node in alert.nodes]
+                return {"event": "nodes", "nodes": sorted(nodes)}
+        raise TimeoutError("no nodes")
+
+    def await_bootstrap(self):
+        """Waits for the end of the first bootstrap, or long enough to know that nobody answers."""
+        if not self.bootstrapped:
+            for alert in self.alerts(BOOTSTRAP):
+                if isinstance(alert, lt.dht_bootstrap_alert):
+                    break
+            self.bootstrapped = True
+
+    def until_search_ends(self, is_complete):
+        """Alerts until libtorrent has no search under way, which no alert tells: its statistics do. What is to be
+        complete then gets some time more, as not everybody who was asked may answer."""
+        answers_end = None
+        self.session.post_dht_stats()
+        for alert in self.alerts(SEARCH):
+            yield alert
+            if not isinstance(alert, lt.dht_stats_alert):
+                continue
+            if not any(search["type"] == "get_peers" for search in alert.active_requests):
+                answers_end = answers_end or time.monotonic() + ANSWERS
+                if is_complete() or time.monotonic() > answers_end:
+                    return
+            time.sleep(POLL)
+            self.session.post_dht_stats()
+        raise TimeoutError("the search does not end")
+
+    def alerts(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.session.wait_for_alert(int(1000 * POLL))
+            yield from self.session.pop_alerts()
+
+
+def note_announce(alert, waiting, stored):
+    """Keeps account of the announce_peer requests without an answer and of the endpoints that accepted one. An alert's
+    text begins with the direction and the endpoint."""
+    packet = lt.bdecode(alert.pkt_buf)
+    if not isinstance(packet, dict):
+        return
+    direction, rest = alert.message().split(" [", 1)
+    endpoint = rest.split("]", 1)[0]
+    call = (packet.get(b"t"), endpoint)
+    if direction == "==>" and packet.get(b"q") == b"announce_peer":
+        waiting.add(call)
+    elif direction == "<==" and call in waiting:
+        waiting.remove(call)
+        if packet.get(b"y") == b"r":
+            stored.add(endpoint)
+
+
+def info_hash(command):
+    return lt.sha1_hash(bytes.fromhex(command["info_hash"]))
+
+
+def main():
+    node = Node()
+    commands = {"start": node.start, "announce": node.announce, "get_peers": node.get_peers, "nodes": node.nodes}
+    for line in sys.stdin:
+        try:
+            command = json.loads(line)
+            if command["cmd"] == "quit":
+                break
+            event = commands[command["cmd"]](command)
+        except Exception as error:  # Told to whoever drives this; the test decides.
+            event = {"event": "error", "message": f"{type(error).__name__}: {error}"}
+        print(json.dumps(event), flush=True)
+
+
+if __name__ == "__main__":
+    main()

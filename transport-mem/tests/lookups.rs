@@ -1,0 +1,116 @@
+//! Lookups in networks of hundreds of nodes, compared with the truth.
+
+mod overlay;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kademlia_core::{Config, Contact, Event, Key, Keyspace, LookupOptions, Rng};
+use overlay::{Request, Tiny, node};
+use transport_mem::{LinkModel, Links, NodeIndex, Simulation};
+
+type Net = Simulation<Tiny<20>, Tiny<20>>;
+
+/// A network that grew in a minute and has rested for one.
+fn network(seed: u64, count: u32, model: LinkModel, wire: bool) -> Net {
+    let config = Arc::new(Config::default());
+    let mut network = Net::new(seed, model).wire(wire);
+    network.grow(count as usize, Duration::from_secs(60) / count, |birth| node(birth, &config));
+    network.run_for(Duration::from_secs(60));
+    network.take_events();
+    network
+}
+
+/// One lookup each: who looks, and for what.
+fn searches(network: &Net, count: usize, seed: u64) -> Vec<(NodeIndex, Key<20>)> {
+    let mut rng = Rng::from_number(seed);
+    (0..count).map(|_| (rng.below(network.len()), Key::random(&mut rng))).collect()
+}
+
+/// Runs the lookups, all at once, and gives what each found.
+fn find(network: &mut Net, searches: &[(NodeIndex, Key<20>)]) -> Vec<Vec<Contact<Key<20>>>> {
+    for &(from, target) in searches {
+        let options = LookupOptions::default();
+        let lookup = network.call(from, |node, now| node.lookup(now, target, Request::FindNode(target), options));
+        lookup.expect("alive").expect("few lookups");
+    }
+    network.run_for(Duration::from_secs(30));
+    let mut found = vec![Vec::new(); searches.len()];
+    for (by, event) in network.take_events() {
+        if let Event::LookupDone { report, .. } = event
+            && let Some(search) = searches.iter().position(|search| *search == (by, report.target))
+        {
+            assert!(report.complete, "{report:?}");
+            found[search] = report.closest;
+        }
+    }
+    found
+}
+
+/// How many of them found exactly the 8 closest live nodes.
+fn exact(network: &mut Net, searches: &[(NodeIndex, Key<20>)]) -> usize {
+    let found = find(network, searches);
+    let truth = searches.iter().map(|(from, target)| network.closest_live(target, 8, Some(*from)));
+    found.into_iter().zip(truth).filter(|(found, truth)| found == truth).count()
+}
+
+#[test]
+fn p25_300_lookups_among_300_nodes_are_exact() {
+    for (seed, wire) in [(1, false), (2, true)] {
+        let mut network = network(seed, 300, LinkModel::internet(), wire);
+        let searches = searches(&network, 300, seed);
+        assert_eq!(exact(&mut network, &searches), 300, "seed {seed}");
+    }
+}
+
+#[test]
+fn p25_lookups_stay_exact_after_hours() {
+    let mut network = network(3, 100, LinkModel::internet(), false);
+    network.run_for(Duration::from_secs(6 * 3_600));
+    let searches = searches(&network, 100, 3);
+    assert_eq!(exact(&mut network, &searches), 100);
+}
+
+#[test]
+fn p27_one_more_node_lowers_no_recall() {
+    let config = Arc::new(Config::default());
+    let mut network = network(4, 100, LinkModel::internet(), false);
+    let searches = searches(&network, 100, 4);
+    assert_eq!(exact(&mut network, &searches), 100);
+    network.grow(1, Duration::from_secs(30), |birth| node(birth, &config));
+    assert_eq!(exact(&mut network, &searches), 100);
+}
+
+#[test]
+fn p28_the_order_of_replies_does_not_change_what_is_found() {
+    let results = [10, 11, 12].map(|order| {
+        let mut network = network(5, 100, LinkModel::perfect(), false);
+        let searches = searches(&network, 100, 5);
+        // Other distances from here on: the same tables, another order.
+        *network.links_mut() = Links::new(LinkModel::internet(), order);
+        (find(&mut network, &searches), network.trace_hash())
+    });
+    assert!(results[0].0 == results[1].0 && results[0].0 == results[2].0);
+    assert!(results[0].1 != results[1].1, "the order was another");
+}
+
+#[test]
+fn p23_a_lookup_takes_few_messages() {
+    // f = k (log2 N + 4) (1 + retries)
+    let bound = 8.0 * (300_f64.log2() + 4.0) * 3.0;
+    let mut network = network(6, 300, LinkModel::internet(), false);
+    let before = network.traffic().sent;
+    let searches = searches(&network, 300, 6);
+    find(&mut network, &searches);
+    let sent = (network.traffic().sent - before) as f64 / 300.0;
+    // Requests and replies, and half a minute of maintenance of one node.
+    assert!(sent < bound, "{sent} messages a lookup, of {bound}");
+}
+
+#[test]
+fn lookups_survive_loss_in_both_directions() {
+    let mut network = network(7, 300, LinkModel::internet().with_loss(0.05), false);
+    let searches = searches(&network, 300, 7);
+    let exact = exact(&mut network, &searches);
+    assert!(exact >= 297, "{exact} of 300 exact with 5 % loss");
+}
