@@ -58,12 +58,20 @@ pub fn key_beside<K: Keyspace>(own: K) -> impl Strategy<Value = K> {
 
 /// Addresses that a node on the Internet may have, of both families, seldom two in one subnet.
 pub fn address() -> impl Strategy<Value = SocketAddr> {
-    prop_oneof![any::<u32>().prop_map(address_v4), any::<u32>().prop_map(address_v6)]
+    prop_oneof![
+        any::<u32>().prop_map(address_v4),
+        any::<u32>().prop_map(address_v6)
+    ]
 }
 
 /// Any addresses at all, those included that nobody may have: a stranger's claim.
 pub fn claimed_address() -> impl Strategy<Value = SocketAddr> {
-    let special = prop_oneof![Just([127, 0, 0, 1]), Just([10, 0, 0, 1]), Just([0; 4]), Just([255; 4])];
+    let special = prop_oneof![
+        Just([127, 0, 0, 1]),
+        Just([10, 0, 0, 1]),
+        Just([0; 4]),
+        Just([255; 4])
+    ];
     let ip = prop_oneof![special.prop_map(IpAddr::from), any::<IpAddr>()];
     let port = prop_oneof![1 => Just(0), 9 => any::<u16>()];
     prop_oneof![(ip, port).prop_map(SocketAddr::from), address()]
@@ -80,20 +88,22 @@ pub fn latency() -> impl Strategy<Value = Latency> {
     prop_oneof![
         ms(0..500).prop_map(Latency::Constant),
         (ms(0..250), ms(0..250)).prop_map(|(min, more)| Latency::Uniform { min, max: min + more }),
-        (ms(0..20), ms(1..80))
-            .prop_map(|(floor, more)| Latency::HeavyTailed {
-                floor,
-                median: floor + more,
-                ceiling: Duration::from_millis(500),
-            }),
+        (ms(0..20), ms(1..80)).prop_map(|(floor, more)| Latency::HeavyTailed {
+            floor,
+            median: floor + more,
+            ceiling: Duration::from_millis(500),
+        }),
     ]
 }
 
 /// Links with a random subset of all mishaps, each at a random strength: up to 30 % loss, 10 % of the others.
 pub fn link_model() -> impl Strategy<Value = LinkModel> {
     let chance = |most: f64| prop_oneof![Just(0.0), 0.0..most];
-    let bursts = (0.0..0.1, 1..60_u64, 0.5..=1.0)
-        .prop_map(|(share, seconds, loss)| Bursts { share, length: Duration::from_secs(seconds), loss });
+    let bursts = (0.0..0.1, 1..60_u64, 0.5..=1.0).prop_map(|(share, seconds, loss)| Bursts {
+        share,
+        length: Duration::from_secs(seconds),
+        loss,
+    });
     let mishaps = (chance(0.2), chance(0.3), chance(0.1), chance(0.1), chance(0.1));
     (latency(), mishaps, proptest::option::of(bursts), 0..2_000_u64).prop_map(
         |(latency, (jitter, loss, duplicate, reorder, corrupt), bursts, hold)| LinkModel {
@@ -119,7 +129,11 @@ pub fn fault_plan(length: Duration) -> impl Strategy<Value = FaultPlan> {
         1 => Just(Fault::Heal),
     ];
     let at = (0.0..1.0).prop_map(move |share| length.mul_f64(share));
-    (link_model(), vec((at, fault), 0..20)).prop_map(move |(model, faults)| FaultPlan { model, faults, length })
+    (link_model(), vec((at, fault), 0..20)).prop_map(move |(model, faults)| FaultPlan {
+        model,
+        faults,
+        length,
+    })
 }
 
 /// Networks of `count` nodes made by `make`, joined on links as on the [Internet](LinkModel::internet), and at rest.

@@ -55,8 +55,15 @@ impl MemNetwork {
     /// An empty network.
     pub fn new(model: LinkModel, seed: u64) -> Self {
         let links = Links::new(model, seed);
-        let shared = Shared { links, hosts: AddressMap::default(), number: 0, opened: None };
-        MemNetwork { shared: Arc::new(Mutex::new(shared)) }
+        let shared = Shared {
+            links,
+            hosts: AddressMap::default(),
+            number: 0,
+            opened: None,
+        };
+        MemNetwork {
+            shared: Arc::new(Mutex::new(shared)),
+        }
     }
 
     /// A transport on this address, until it is dropped.
@@ -89,15 +96,23 @@ impl MemNetwork {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         let host = Arc::new(Host::default());
-        shared.hosts.extend(addrs.iter().map(|&addr| (addr, Arc::clone(&host))));
-        Ok(MemTransport { network: self.clone(), addrs, host })
+        shared
+            .hosts
+            .extend(addrs.iter().map(|&addr| (addr, Arc::clone(&host))));
+        Ok(MemTransport {
+            network: self.clone(),
+            addrs,
+            host,
+        })
     }
 }
 
 impl Shared {
     fn carry(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, datagram: &[u8]) {
         let elapsed = now.saturating_duration_since(*self.opened.get_or_insert(now));
-        let transit = self.links.transit(Moment::ZERO + elapsed, from, to, datagram.len());
+        let transit = self
+            .links
+            .transit(Moment::ZERO + elapsed, from, to, datagram.len());
         let Some(host) = self.hosts.get(&to) else { return };
         for delivery in transit.deliveries() {
             self.number += 1;

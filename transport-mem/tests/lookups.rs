@@ -15,7 +15,9 @@ type Net = Simulation<Tiny<20>, Tiny<20>>;
 fn network(seed: u64, count: u32, model: LinkModel, wire: bool) -> Net {
     let config = Arc::new(Config::default());
     let mut network = Net::new(seed, model).wire(wire);
-    network.grow(count as usize, Duration::from_secs(60) / count, |birth| node(birth, &config));
+    network.grow(count as usize, Duration::from_secs(60) / count, |birth| {
+        node(birth, &config)
+    });
     network.run_for(Duration::from_secs(60));
     network.take_events();
     network
@@ -24,14 +26,18 @@ fn network(seed: u64, count: u32, model: LinkModel, wire: bool) -> Net {
 /// One lookup each: who looks, and for what.
 fn searches(network: &Net, count: usize, seed: u64) -> Vec<(NodeIndex, Key<20>)> {
     let mut rng = Rng::from_number(seed);
-    (0..count).map(|_| (rng.below(network.len()), Key::random(&mut rng))).collect()
+    (0..count)
+        .map(|_| (rng.below(network.len()), Key::random(&mut rng)))
+        .collect()
 }
 
 /// Runs the lookups, all at once, and gives what each found.
 fn find(network: &mut Net, searches: &[(NodeIndex, Key<20>)]) -> Vec<Vec<Contact<Key<20>>>> {
     for &(from, target) in searches {
         let options = LookupOptions::default();
-        let lookup = network.call(from, |node, now| node.lookup(now, target, Request::FindNode(target), options));
+        let lookup = network.call(from, |node, now| {
+            node.lookup(now, target, Request::FindNode(target), options)
+        });
         lookup.expect("alive").expect("few lookups");
     }
     network.run_for(Duration::from_secs(30));
@@ -50,8 +56,14 @@ fn find(network: &mut Net, searches: &[(NodeIndex, Key<20>)]) -> Vec<Vec<Contact
 /// How many of them found exactly the 8 closest live nodes.
 fn exact(network: &mut Net, searches: &[(NodeIndex, Key<20>)]) -> usize {
     let found = find(network, searches);
-    let truth = searches.iter().map(|(from, target)| network.closest_live(target, 8, Some(*from)));
-    found.into_iter().zip(truth).filter(|(found, truth)| found == truth).count()
+    let truth = searches
+        .iter()
+        .map(|(from, target)| network.closest_live(target, 8, Some(*from)));
+    found
+        .into_iter()
+        .zip(truth)
+        .filter(|(found, truth)| found == truth)
+        .count()
 }
 
 #[test]

@@ -199,7 +199,7 @@ fn some_bytes() -> impl Strategy<Value = Vec<u8>> {
             bytes[at] = byte;
             bytes
         }),
-        3 => vec(proptest::sample::select(&words[..]), 0..24).prop_map(|words| words.concat().into_bytes()),
+        3 => vec(proptest::sample::select(words.to_vec()), 0..24).prop_map(|words| words.concat().into_bytes()),
         1 => vec(any::<u8>(), 0..64),
     ]
 }

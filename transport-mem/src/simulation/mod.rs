@@ -121,7 +121,11 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
     /// Adds a node at `addr`. An address that another node has passes to the new one.
     pub fn spawn(&mut self, addr: SocketAddr, make: impl FnOnce(Birth<P::Key>) -> Node<P, S>) -> NodeIndex {
         let index = self.hosts.len();
-        self.hosts.push(Host { addr, node: None, timer: None });
+        self.hosts.push(Host {
+            addr,
+            node: None,
+            timer: None,
+        });
         self.addresses.insert(addr, host_number(index));
         self.restart(index, make);
         index
@@ -141,8 +145,15 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
     /// A node that is not down is crashed first. An unknown index changes nothing.
     pub fn restart(&mut self, index: NodeIndex, make: impl FnOnce(Birth<P::Key>) -> Node<P, S>) {
         self.crash(index);
-        let Some(host) = self.hosts.get_mut(index) else { return };
-        host.node = Some(Box::new(make(Birth::new(index, host.addr, self.now, &mut self.rng))));
+        let Some(host) = self.hosts.get_mut(index) else {
+            return;
+        };
+        host.node = Some(Box::new(make(Birth::new(
+            index,
+            host.addr,
+            self.now,
+            &mut self.rng,
+        ))));
         self.drain(host_number(index));
     }
 
@@ -160,7 +171,12 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
 
     /// Cuts the network: nodes reach each other only if `group` says the same of both. Replaces an earlier cut.
     pub fn partition(&mut self, group: impl Fn(NodeIndex) -> u32) {
-        self.links.partition(self.hosts.iter().enumerate().map(|(index, host)| (host.addr, group(index))));
+        self.links.partition(
+            self.hosts
+                .iter()
+                .enumerate()
+                .map(|(index, host)| (host.addr, group(index))),
+        );
     }
 
     /// Mends every cut.
@@ -211,7 +227,9 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
     }
 
     fn step_until(&mut self, until: Instant) -> bool {
-        let Some((now, due)) = self.queue.pop(until) else { return false };
+        let Some((now, due)) = self.queue.pop(until) else {
+            return false;
+        };
         self.now = self.now.max(now);
         match due {
             Due::Timer(host) => self.ring(host),
@@ -227,11 +245,18 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
     fn ring(&mut self, number: u32) {
         let host = &mut self.hosts[number as usize];
         host.timer = None;
-        let Some(node) = host.node.as_deref_mut() else { return };
+        let Some(node) = host.node.as_deref_mut() else {
+            return;
+        };
         if node.poll_timeout().is_some_and(|due| due <= self.now) {
             node.handle_timeout(self.now);
             self.traffic.timeouts += 1;
-            self.trace.record(self.now, &Step::Timeout { node: number as NodeIndex });
+            self.trace.record(
+                self.now,
+                &Step::Timeout {
+                    node: number as NodeIndex,
+                },
+            );
         }
         self.drain(number);
     }
@@ -241,11 +266,24 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
         let (from, addr) = (from as NodeIndex, sender.addr);
         let Some(node) = self.hosts[to as usize].node.as_deref_mut() else {
             self.traffic.vanished += 1;
-            self.trace.record(self.now, &Step::Vanished { from, to: self.hosts[to as usize].addr });
+            self.trace.record(
+                self.now,
+                &Step::Vanished {
+                    from,
+                    to: self.hosts[to as usize].addr,
+                },
+            );
             return;
         };
         self.traffic.delivered += 1;
-        self.trace.record(self.now, &Step::Delivered { from, to: to as NodeIndex, payload: &payload });
+        self.trace.record(
+            self.now,
+            &Step::Delivered {
+                from,
+                to: to as NodeIndex,
+                payload: &payload,
+            },
+        );
         match payload {
             Payload::Bytes(datagram) => node.handle_datagram(self.now, addr, &datagram),
             Payload::Message(message) => node.handle_message(self.now, addr, message),
@@ -259,7 +297,9 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
             self.send(number, to, payload);
         }
         let host = &mut self.hosts[number as usize];
-        let Some(node) = host.node.as_deref_mut() else { return };
+        let Some(node) = host.node.as_deref_mut() else {
+            return;
+        };
         while let Some(event) = node.poll_event() {
             let node = number as NodeIndex;
             self.trace.record(self.now, &Step::Event { node, event: &event });
@@ -283,7 +323,8 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
             let to = node.poll_transmit(&mut self.buffer)?;
             Some((to, Payload::Bytes(self.buffer.as_slice().into())))
         } else {
-            node.poll_message().map(|(to, message)| (to, Payload::Message(message)))
+            node.poll_message()
+                .map(|(to, message)| (to, Payload::Message(message)))
         }
     }
 
@@ -296,7 +337,9 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
             self.trace.record(self.now, &Step::Vanished { from, to });
             return;
         };
-        let transit = self.links.transit(self.now, self.hosts[from].addr, to, payload.len());
+        let transit = self
+            .links
+            .transit(self.now, self.hosts[from].addr, to, payload.len());
         let deliveries = transit.deliveries();
         let copy = (deliveries.len() == 2).then(|| payload.clone());
         if deliveries.is_empty() {
@@ -304,7 +347,14 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
         }
         for (delivery, payload) in deliveries.iter().zip([Some(payload), copy].into_iter().flatten()) {
             match payload.after(delivery) {
-                Some(payload) => self.launch(delivery.delay, Flight { from: sender, to: receiver, payload }),
+                Some(payload) => self.launch(
+                    delivery.delay,
+                    Flight {
+                        from: sender,
+                        to: receiver,
+                        payload,
+                    },
+                ),
                 None => self.lose(from, to),
             }
         }
@@ -344,7 +394,10 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
 
     /// All live nodes.
     pub fn nodes(&self) -> impl Iterator<Item = (NodeIndex, &Node<P, S>)> {
-        self.hosts.iter().enumerate().filter_map(|(index, host)| Some((index, host.node.as_deref()?)))
+        self.hosts
+            .iter()
+            .enumerate()
+            .filter_map(|(index, host)| Some((index, host.node.as_deref()?)))
     }
 
     /// The address of a node, up or down.
@@ -354,7 +407,10 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
 
     /// Takes the events of one node, in order, and leaves those of others.
     pub fn events(&mut self, index: NodeIndex) -> Vec<Event<P>> {
-        self.events.extract_if(.., |(node, _)| *node == index).map(|(_, event)| event).collect()
+        self.events
+            .extract_if(.., |(node, _)| *node == index)
+            .map(|(_, event)| event)
+            .collect()
     }
 
     /// Takes the events of all nodes, in order. Events that nobody takes are kept without a limit.
@@ -381,8 +437,14 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
 
 impl<P: Protocol, S> std::fmt::Debug for Simulation<P, S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Simulation { seed, now, traffic, .. } = self;
-        write!(f, "Simulation {{ seed: {seed}, now: {now:?}, nodes: {}, {traffic:?} }}", self.hosts.len())
+        let Simulation {
+            seed, now, traffic, ..
+        } = self;
+        write!(
+            f,
+            "Simulation {{ seed: {seed}, now: {now:?}, nodes: {}, {traffic:?} }}",
+            self.hosts.len()
+        )
     }
 }
 

@@ -26,7 +26,13 @@ pub struct Birth<K> {
 
 impl<K: Keyspace> Birth<K> {
     pub(super) fn new(index: NodeIndex, addr: SocketAddr, now: Instant, rng: &mut Rng) -> Self {
-        Birth { index, addr, key: K::random(rng), seed: rng.fork(), now }
+        Birth {
+            index,
+            addr,
+            key: K::random(rng),
+            seed: rng.fork(),
+            now,
+        }
     }
 }
 
@@ -85,12 +91,7 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
 
     /// What a perfect lookup finds: the up to `n` live nodes closest to `target`, nearest first, by looking at all of
     /// them. Without `except`, which is the node that looks.
-    pub fn closest_live(
-        &self,
-        target: &P::Key,
-        n: usize,
-        except: Option<NodeIndex>,
-    ) -> Vec<Contact<P::Key>> {
+    pub fn closest_live(&self, target: &P::Key, n: usize, except: Option<NodeIndex>) -> Vec<Contact<P::Key>> {
         let mut all: Vec<_> = self
             .hosts
             .iter()

@@ -60,7 +60,12 @@ pub(super) struct Trace<P: Protocol> {
 
 impl<P: Protocol> Default for Trace<P> {
     fn default() -> Self {
-        Trace { hasher: SipHasher13::new(), contents: false, observer: None, buffer: Vec::new() }
+        Trace {
+            hasher: SipHasher13::new(),
+            contents: false,
+            observer: None,
+            buffer: Vec::new(),
+        }
     }
 }
 
@@ -206,7 +211,9 @@ impl<P: Protocol> std::fmt::Display for Said<'_, P> {
             },
         };
         match &message.body {
-            Body::Request { sender, request, .. } => write!(f, "{sender:#} asks {:?} {request:?}", message.transaction),
+            Body::Request { sender, request, .. } => {
+                write!(f, "{sender:#} asks {:?} {request:?}", message.transaction)
+            }
             Body::Response { sender, response } => {
                 write!(f, "{sender:#} answers {:?} {response:?}", message.transaction)
             }

@@ -1,12 +1,17 @@
 //! A small overlay with keys of any width, for the tests and examples of this crate.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "each test uses a part of it"
+)]
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use kademlia_core::{
-    Body, Codec, Config, Contact, Contacts, Key, Keyspace, Malformed, Message, Node, Protocol, Reply, ServeContext,
-    Service, TransactionId,
+    Body, Codec, Config, Contact, Contacts, Key, Keyspace, Malformed, Message, Node, Protocol, Reply,
+    ServeContext, Service, TransactionId,
 };
 use transport_mem::Birth;
 
@@ -69,8 +74,15 @@ impl<const N: usize> Codec<Tiny<N>> for Tiny<N> {
 
     fn encode(message: &Message<Tiny<N>>, out: &mut Vec<u8>) {
         let kind = match &message.body {
-            Body::Request { read_only, request, .. } => {
-                u8::from(*read_only) * READ_ONLY + if *request == Request::Ping { PING } else { FIND_NODE }
+            Body::Request {
+                read_only, request, ..
+            } => {
+                u8::from(*read_only) * READ_ONLY
+                    + if *request == Request::Ping {
+                        PING
+                    } else {
+                        FIND_NODE
+                    }
             }
             Body::Response { .. } => CONTACTS,
             Body::Error { .. } => ERROR,
@@ -104,12 +116,18 @@ impl<const N: usize> Codec<Tiny<N>> for Tiny<N> {
 
 fn read<const N: usize>(mut bytes: &[u8]) -> Option<Message<Tiny<N>>> {
     let bytes = &mut bytes;
-    let [kind, len] = *take(bytes, 2)? else { return None };
+    let [kind, len] = *take(bytes, 2)? else {
+        return None;
+    };
     let transaction = TransactionId::new(take(bytes, len.into())?)?;
     if kind == ERROR {
         let code = i64::from_be_bytes(take(bytes, 8)?.try_into().ok()?);
         let text = String::from_utf8(bytes.to_vec()).ok()?;
-        return Some(Message { transaction, observed: None, body: Body::Error { code, text } });
+        return Some(Message {
+            transaction,
+            observed: None,
+            body: Body::Error { code, text },
+        });
     }
     let sender = Key::from_slice(take(bytes, N)?)?;
     if kind == CONTACTS {
@@ -119,15 +137,27 @@ fn read<const N: usize>(mut bytes: &[u8]) -> Option<Message<Tiny<N>>> {
             let key = Key::from_slice(take(bytes, N)?)?;
             response.push(Contact::new(key, read_addr(bytes)?)).ok()?;
         }
-        return Some(Message { transaction, observed, body: Body::Response { sender, response } });
+        return Some(Message {
+            transaction,
+            observed,
+            body: Body::Response { sender, response },
+        });
     }
     let request = match kind & !READ_ONLY {
         PING => Request::Ping,
         FIND_NODE => Request::FindNode(Key::from_slice(take(bytes, N)?)?),
         _ => return None,
     };
-    let body = Body::Request { sender, read_only: kind & READ_ONLY != 0, request };
-    bytes.is_empty().then_some(Message { transaction, observed: None, body })
+    let body = Body::Request {
+        sender,
+        read_only: kind & READ_ONLY != 0,
+        request,
+    };
+    bytes.is_empty().then_some(Message {
+        transaction,
+        observed: None,
+        body,
+    })
 }
 
 fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {

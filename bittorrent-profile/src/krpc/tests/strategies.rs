@@ -58,7 +58,7 @@ pub(super) fn families() -> impl Strategy<Value = Families> {
         Family::V6.into(),
         Families::BOTH,
     ];
-    proptest::sample::select(&all[..]).prop_map(|families| families)
+    proptest::sample::select(all.to_vec())
 }
 
 pub(super) fn a_request() -> impl Strategy<Value = Request> {
