@@ -1,6 +1,10 @@
 #![doc = include_str!("../README.md")]
+//!
+#![doc = include_str!("../CONFORMANCE.md")]
 
 pub mod bencode;
+#[cfg(feature = "dht")]
+pub mod dht;
 mod id;
 pub mod krpc;
 mod mainline;
@@ -9,6 +13,8 @@ mod peers;
 mod service;
 pub mod token;
 
+#[cfg(feature = "dht")]
+pub use dht::Dht;
 pub use id::{InfoHash, NodeId, NotAnInfoHash};
 pub use mainline::Mainline;
 pub use peers::{Peer, PeerStore};

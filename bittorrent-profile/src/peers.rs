@@ -55,3 +55,6 @@ impl Record for Peer {
         self.ip
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,8 +72,8 @@ pub struct MainlineService<S = PeerStore> {
     peers: S,
     tokens: Tokens,
     rng: Rng,
-    /// The last timeout.
-    expired: Option<Instant>,
+    /// No timeout is wanted before.
+    rests_until: Instant,
 }
 
 impl MainlineService {
@@ -95,7 +95,7 @@ impl<S: Storage<Key<20>, Peer>> MainlineService<S> {
             peers,
             tokens: Tokens::new(&secret),
             rng,
-            expired: None,
+            rests_until: Instant::ZERO,
         }
     }
 
@@ -238,14 +238,14 @@ impl<S: Storage<Key<20>, Peer>> Service<Mainline> for MainlineService<S> {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        let rested = self.expired.map(|last| last + EXPIRY_PAUSE);
-        self.peers.next_expiry().map(|due| due.max(rested.unwrap_or(due)))
+        self.peers.next_expiry().map(|due| due.max(self.rests_until))
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        if self.poll_timeout().is_some_and(|due| due <= now) {
-            self.peers.expire(now, EXPIRY_WORK);
-            self.expired = Some(now);
-        }
+        self.peers.expire(now, EXPIRY_WORK);
+        self.rests_until = now + EXPIRY_PAUSE;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,15 +35,19 @@ const commands = {
     return { event: 'announced', nodes }
   },
 
-  async get_peers ({ info_hash: infoHash }) {
+  async get_peers ({ info_hash: infoHash, enough = Infinity }) {
     await bounded(ready, BOOTSTRAP, 'no bootstrap')
     const peers = new Set()
-    const collect = (peer, found) => {
-      if (found.toString('hex') === infoHash) peers.add(`${peer.host}:${peer.port}`)
-    }
-    dht.on('peer', collect)
+    let collect
     try {
-      await called(done => dht.lookup(infoHash, done))
+      await called(done => {
+        collect = (peer, found) => {
+          if (found.toString('hex') === infoHash) peers.add(`${peer.host}:${peer.port}`)
+          if (peers.size >= enough) done(null)
+        }
+        dht.on('peer', collect)
+        dht.lookup(infoHash, done)
+      })
     } finally {
       dht.off('peer', collect)
     }

@@ -2,6 +2,7 @@
 """A libtorrent DHT node on loopback, driven by JSON lines: see README.md for the commands and events."""
 
 import json
+import math
 import sys
 import time
 
@@ -43,7 +44,7 @@ SETTINGS = {
 # Bounds on what a command may take, in seconds.
 START = 10.0
 BOOTSTRAP = 15.0
-SEARCH = 20.0
+SEARCH = 40.0  # libtorrent waits 15 s for a node that does not answer.
 ANSWERS = 3.0
 POLL = 0.02
 
@@ -55,6 +56,7 @@ class Node:
         self.bootstrapped = False
 
     def start(self, command):
+        self.bootstrapped = not command.get("bootstrap")
         self.session = lt.session(
             SETTINGS
             | {
@@ -94,7 +96,8 @@ class Node:
         wanted = info_hash(command)
         self.session.dht_get_peers(wanted)
         peers = set()
-        for alert in self.until_search_ends(lambda: True):
+        enough = command.get("enough", math.inf)
+        for alert in self.until_search_ends(lambda: True, lambda: len(peers) >= enough):
             if isinstance(alert, lt.dht_get_peers_reply_alert) and alert.info_hash == wanted:
                 peers.update(f"{ip}:{port}" for ip, port in alert.peers())
         return {"event": "peers", "peers": sorted(peers)}
@@ -109,21 +112,23 @@ class Node:
 
     def await_bootstrap(self):
         """Waits for the end of the first bootstrap, or long enough to know that nobody answers."""
-        if not self.bootstrapped:
-            for alert in self.alerts(BOOTSTRAP):
-                if isinstance(alert, lt.dht_bootstrap_alert):
-                    break
-            self.bootstrapped = True
+        for _ in self.alerts(0 if self.bootstrapped else BOOTSTRAP):
+            if self.bootstrapped:
+                break
+        self.bootstrapped = True
 
-    def until_search_ends(self, is_complete):
+    def until_search_ends(self, is_complete, is_enough=lambda: False):
         """Alerts until libtorrent has no search under way, which no alert tells: its statistics do. What is to be
-        complete then gets some time more, as not everybody who was asked may answer."""
+        complete then gets some time more, as not everybody who was asked may answer. It ends with statistics even if
+        it is enough earlier, so that none are left over for the next search."""
         answers_end = None
         self.session.post_dht_stats()
         for alert in self.alerts(SEARCH):
             yield alert
             if not isinstance(alert, lt.dht_stats_alert):
                 continue
+            if is_enough():
+                return
             if not any(search["type"] == "get_peers" for search in alert.active_requests):
                 answers_end = answers_end or time.monotonic() + ANSWERS
                 if is_complete() or time.monotonic() > answers_end:
@@ -136,7 +141,10 @@ class Node:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.session.wait_for_alert(int(1000 * POLL))
-            yield from self.session.pop_alerts()
+            alerts = self.session.pop_alerts()
+            # Seen whoever reads the alerts, and even if what comes before it is all that is wanted.
+            self.bootstrapped |= any(isinstance(alert, lt.dht_bootstrap_alert) for alert in alerts)
+            yield from alerts
 
 
 def note_announce(alert, waiting, stored):

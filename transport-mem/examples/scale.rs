@@ -44,12 +44,12 @@ fn main() {
     });
     report(&simulation, empty);
     phase("running", &mut simulation, |simulation| {
-        simulation.run_for(Duration::from_secs(60 * minutes))
+        simulation.run_for(Duration::from_secs(60 * minutes));
     });
     report(&simulation, empty);
     simulation.take_events();
     phase("looking up", &mut simulation, |simulation| {
-        look_up(simulation, seed)
+        look_up(simulation, seed);
     });
     println!("trace {:016x}", simulation.trace_hash());
 }

@@ -1,6 +1,7 @@
 //! The same links behind the core's `Transport`: whole drivers and applications under tokio's paused clock.
 
 use std::collections::BTreeMap;
+use std::hash::Hasher;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,10 +10,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kademlia_core::runtime::{Inbox, Outbox, Transport};
 use kademlia_core::{Family, Instant as Moment};
+use siphasher::sip::SipHasher13;
 use tokio::sync::Notify;
 use tokio::time::{self, Instant};
 
-use crate::link::{AddressMap, LinkModel, Links};
+use crate::link::{AddressMap, LinkModel, Links, write_address};
 
 /// Datagrams that may be on their way to one transport; at the limit the newest are lost, as in a full receive buffer.
 const CAPACITY: usize = 4_096;
@@ -34,12 +36,16 @@ struct Shared {
     number: u64,
     /// When the first datagram was sent, on the runtime's clock: the links' zero.
     opened: Option<Instant>,
+    trace: SipHasher13,
 }
+
+/// Datagrams and their senders, by time of arrival and the order in which they were sent.
+type Queue = BTreeMap<(Instant, u64), (SocketAddr, Vec<u8>)>;
 
 /// What is on its way to one transport.
 #[derive(Debug, Default)]
 struct Host {
-    queue: Mutex<BTreeMap<(Instant, u64), (SocketAddr, Vec<u8>)>>,
+    queue: Mutex<Queue>,
     arrival: Notify,
 }
 
@@ -60,6 +66,7 @@ impl MemNetwork {
             hosts: AddressMap::default(),
             number: 0,
             opened: None,
+            trace: SipHasher13::new(),
         };
         MemNetwork {
             shared: Arc::new(Mutex::new(shared)),
@@ -90,6 +97,11 @@ impl MemNetwork {
         change(&mut lock(&self.shared).links)
     }
 
+    /// A hash over every datagram that was sent: when, between whom, and its bytes.
+    pub fn trace_hash(&self) -> u64 {
+        lock(&self.shared).trace.finish()
+    }
+
     fn bind_all(&self, addrs: Vec<SocketAddr>) -> io::Result<MemTransport> {
         let mut shared = lock(&self.shared);
         if addrs.iter().any(|addr| shared.hosts.contains_key(addr)) {
@@ -110,6 +122,10 @@ impl MemNetwork {
 impl Shared {
     fn carry(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, datagram: &[u8]) {
         let elapsed = now.saturating_duration_since(*self.opened.get_or_insert(now));
+        self.trace.write(&elapsed.as_micros().to_le_bytes());
+        write_address(&mut self.trace, from);
+        write_address(&mut self.trace, to);
+        self.trace.write(datagram);
         let transit = self
             .links
             .transit(Moment::ZERO + elapsed, from, to, datagram.len());

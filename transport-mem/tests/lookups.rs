@@ -1,4 +1,5 @@
 //! Lookups in networks of hundreds of nodes, compared with the truth.
+#![allow(clippy::expect_used, reason = "helpers of tests")]
 
 mod overlay;
 

@@ -1,5 +1,6 @@
 //! Properties of the engine in networks in which things go wrong, by this crate's own strategies.
 #![cfg(feature = "proptest")]
+#![allow(clippy::expect_used, reason = "helpers of tests")]
 
 mod overlay;
 

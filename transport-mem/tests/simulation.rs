@@ -1,4 +1,5 @@
 //! The simulator, driven by a small overlay.
+#![allow(clippy::expect_used, reason = "helpers of tests")]
 
 mod overlay;
 

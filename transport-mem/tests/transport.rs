@@ -1,5 +1,6 @@
 //! `MemTransport` under tokio's paused clock.
 #![cfg(feature = "runtime")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;

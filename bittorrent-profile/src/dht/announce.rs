@@ -47,13 +47,23 @@ impl Announced {
 }
 
 /// Announces in every network that the node is in.
-pub(super) async fn once(inner: &Inner, info_hash: InfoHash, port: Port) -> Result<Announced, RequestFailure> {
+pub(super) async fn once(
+    inner: &Inner,
+    info_hash: InfoHash,
+    port: Port,
+) -> Result<Announced, RequestFailure> {
     let mut announced = Announced::default();
     for (family, _, _) in &inner.families {
         let make = make_request(info_hash, port, inner.strict_bep42);
-        let request = Request::GetPeers { info_hash, want: Families::NONE };
+        let request = Request::GetPeers {
+            info_hash,
+            want: Families::NONE,
+        };
         let options = LookupOptions::default();
-        let stored = inner.handle.publish(*family, info_hash.into(), request, make, options).await?;
+        let stored = inner
+            .handle
+            .publish(*family, info_hash.into(), request, make, options)
+            .await?;
         announced.add(stored);
     }
     Ok(announced)
@@ -68,7 +78,12 @@ fn make_request(info_hash: InfoHash, port: Port, strict_bep42: bool) -> MakeRequ
             Port::Number(port) => (false, Some(port)),
             Port::Implied => (true, None),
         };
-        Some(Request::AnnouncePeer { implied_port, info_hash, port, token })
+        Some(Request::AnnouncePeer {
+            implied_port,
+            info_hash,
+            port,
+            token,
+        })
     })
 }
 
@@ -105,7 +120,8 @@ pub(super) fn keep(dht: Dht, info_hash: InfoHash, port: Port) -> Announcement {
         // Jitter need not be secret, only different: the info hash and the socket's port are.
         let own_port = dht.local_addrs().first().map_or(0, SocketAddr::port);
         let [a, b, c, d, ..] = info_hash.to_bytes();
-        let mut rng = Rng::from_number(u64::from(u32::from_be_bytes([a, b, c, d])) << 16 | u64::from(own_port));
+        let mut rng =
+            Rng::from_number(u64::from(u32::from_be_bytes([a, b, c, d])) << 16 | u64::from(own_port));
         loop {
             let round = once(&dht.inner, info_hash, port).await;
             let pause = match &round {
@@ -119,7 +135,10 @@ pub(super) fn keep(dht: Dht, info_hash: InfoHash, port: Port) -> Announcement {
             tokio::time::sleep(rng.jittered(pause)).await;
         }
     });
-    Announcement { rounds, task: task.abort_handle() }
+    Announcement {
+        rounds,
+        task: task.abort_handle(),
+    }
 }
 
 /// Pause after a round that nobody accepted.

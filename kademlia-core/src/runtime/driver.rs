@@ -104,16 +104,18 @@ impl<P: Protocol, S: Service<P> + Send + 'static, T: Transport> Driver<P, S, T> 
         let resume = self.resume;
         self.inbox.clear();
         tokio::select! {
-            received = self.transport.recv(&mut self.inbox), if resume.is_none() => match received {
-                Ok(()) => self.take_in(),
-                Err(_) => self.pause_receiving(),
-            },
+            // In order, so that a run on a paused clock repeats; commands are few and must not starve in a flood.
+            biased;
             command = self.commands.recv() => match command {
                 Some(command) => {
                     let now = self.now();
                     command(&mut self.shell, now);
                 }
                 None => return false,
+            },
+            received = self.transport.recv(&mut self.inbox), if resume.is_none() => match received {
+                Ok(()) => self.take_in(),
+                Err(_) => self.pause_receiving(),
             },
             () = until(due) => {}
             () = until(resume) => self.resume = None,

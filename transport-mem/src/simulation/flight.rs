@@ -10,7 +10,7 @@ pub enum Payload<P: Protocol> {
     /// Real bytes.
     Bytes(Box<[u8]>),
     /// A typed message.
-    Message(Message<P>),
+    Message(Box<Message<P>>),
 }
 
 impl<P: Protocol> Payload<P> {
@@ -47,7 +47,7 @@ pub(super) struct Flight<P: Protocol> {
     pub(super) payload: Payload<P>,
 }
 
-/// All flights, in places that are used again: messages are large, and the event queue holds only their numbers.
+/// All flights, in places that are used again; the event queue holds only their numbers.
 #[derive(Debug)]
 pub(super) struct Flights<P: Protocol> {
     places: Vec<Option<Flight<P>>>,

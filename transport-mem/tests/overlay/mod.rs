@@ -1,10 +1,5 @@
 //! A small overlay with keys of any width, for the tests and examples of this crate.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    missing_docs,
-    reason = "each test uses a part of it"
-)]
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -1,0 +1,110 @@
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use super::*;
+
+fn pairs(pairs: &[&str]) -> Result<Settings, Failure> {
+    let pairs: Vec<_> = pairs.iter().map(|pair| (*pair).to_owned()).collect();
+    Settings::load(None, &pairs)
+}
+
+fn file(text: &str) -> Result<Settings, Failure> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    Settings::load(Some(file.path()), &[])
+}
+
+#[test]
+fn defaults_are_those_of_the_parts() {
+    let settings = Settings::load(None, &[]).unwrap();
+    assert_eq!(settings, Settings::default());
+    assert_eq!(settings.engine, Config::default());
+    assert_eq!(settings.sockets(), UdpConfig::default());
+}
+
+/// Fields that flags decide, not keys; a new field of the engine does not compile here until it is named.
+#[test]
+fn fs_b10_every_limit_has_a_key() {
+    let Config { k: _, alpha: _, read_only: _, reach: _, table, rpc, lookup, verify, observed, inbound, bootstrap } =
+        Config::default();
+    let ServiceConfig { strict_bep42: _, peer_ttl: _, peers_per_reply: _, one_peer_per_ip: _, storage } =
+        ServiceConfig::default();
+    let named = |section: &str, debug: String| {
+        // The derived `Debug` names every field: `TableConfig { good_for: 900s, … }`.
+        let fields = debug.split_once('{').unwrap().1.to_owned();
+        let names: Vec<_> = fields
+            .split([',', '{', '}'])
+            .filter_map(|field| field.split_once(':'))
+            .map(|(name, _)| format!("{section}.{}", name.trim()))
+            .collect();
+        names
+    };
+    let mut expected: BTreeSet<String> = ["k", "alpha"].map(str::to_owned).into();
+    expected.extend(["peer_ttl", "peers_per_reply", "one_peer_per_ip"].map(|name| format!("service.{name}")));
+    expected.extend(named("table", format!("{table:?}")));
+    expected.extend(named("rpc", format!("{rpc:?}")));
+    expected.extend(named("lookup", format!("{lookup:?}")));
+    expected.extend(named("verify", format!("{verify:?}")));
+    expected.extend(named("observed", format!("{observed:?}")));
+    expected.extend(named("inbound", format!("{inbound:?}")));
+    expected.extend(named("bootstrap", format!("{bootstrap:?}")));
+    expected.extend(named("storage", format!("{storage:?}")));
+    expected.extend(named("udp", format!("{:?}", UdpConfig::default())));
+    expected.extend(["renewal", "requery"].map(|name| format!("dht.{name}")));
+    assert_eq!(KEYS.iter().map(|key| (*key).to_owned()).collect::<BTreeSet<_>>(), expected);
+}
+
+#[test]
+fn every_key_changes_one_setting() {
+    let mut seen = Vec::new();
+    for key in KEYS {
+        let changed = ["7", "3.25", "false"].iter().find_map(|value| pairs(&[&format!("{key}={value}")]).ok());
+        let changed = if changed == Some(Settings::default()) { pairs(&[&format!("{key}=true")]).ok() } else { changed };
+        let changed = changed.unwrap_or_else(|| panic!("{key}"));
+        assert_ne!(changed, Settings::default(), "{key}");
+        assert!(!seen.contains(&changed), "{key} sets what another key sets");
+        seen.push(changed);
+    }
+}
+
+#[test]
+fn zero_turns_a_rate_limit_off() {
+    let settings = pairs(&["inbound.per_ip=0", "verify.rate = 0", "verify.per_ip=0"]).unwrap();
+    assert_eq!(settings.engine.inbound.per_ip, 0);
+    assert_eq!(settings.engine.verify.rate, 0);
+    assert_eq!(settings.engine.verify.per_ip, Duration::ZERO);
+}
+
+#[test]
+fn files_have_sections_and_durations_in_seconds() {
+    let text = "alpha = 4\n[rpc]\nmin_timeout = 0.1\nmax_timeout = \"900ms\"\n[table]\ngood_for = 60\none_per_ip = false\n";
+    let settings = file(text).unwrap();
+    assert_eq!(settings.engine.alpha, 4);
+    assert_eq!(settings.engine.rpc.min_timeout, Duration::from_millis(100));
+    assert_eq!(settings.engine.rpc.max_timeout, Duration::from_millis(900));
+    assert_eq!(settings.engine.table.good_for, Duration::from_secs(60));
+    assert!(!settings.engine.table.one_per_ip);
+}
+
+#[test]
+fn what_cannot_be_used_is_named() {
+    for (text, name) in [
+        ("[inbound]\nperip = 1", "inbound.perip"),
+        ("[inbound.per_ip]\nx = 1", "inbound.per_ip.x"),
+        ("inbound = 1", "inbound"),
+        ("colour = 1", "colour"),
+        ("k = 0", "k = 0"),
+        ("k = -1", "k = -1"),
+        ("k = 2.5", "k = 2.5"),
+        ("[rpc]\nretries = 256", "rpc.retries"),
+        ("[lookup]\ntime = \"soon\"", "lookup.time"),
+        ("[lookup]\ntime = -1", "lookup.time"),
+        ("[udp]\nbatched = 1", "udp.batched"),
+        ("k = ", "cannot use the configuration"),
+    ] {
+        let failure = file(text).unwrap_err().to_string();
+        assert!(failure.contains(name), "{text}: {failure}");
+    }
+    assert!(pairs(&["k"]).unwrap_err().to_string().contains("`k`"));
+    assert!(Settings::load(Some(Path::new("/nonexistent/kad.toml")), &[]).is_err());
+}
