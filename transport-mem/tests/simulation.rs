@@ -236,7 +236,10 @@ fn the_overlay_reads_what_it_wrote() {
         {
             let mut bytes = Vec::new();
             Tiny::<2>::encode(message, &mut bytes);
-            assert_eq!(<Tiny<2> as Protocol>::Codec::decode(&bytes).as_ref(), Ok(message));
+            assert_eq!(
+                <Tiny<2> as Protocol>::Codec::decode(&bytes).as_ref(),
+                Ok(message.as_ref())
+            );
             *counted.lock().unwrap() += 1;
         }
     });

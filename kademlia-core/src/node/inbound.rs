@@ -134,7 +134,10 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         if self.service.admit(&from) == Admission::Eligible {
             match self.table.answered(now, from, round_trip) {
                 Insert::Waiting { ask: Some(oldest) } => self.recheck(now, &oldest),
-                Insert::Added | Insert::Replaced(_) => self.maintenance.entry_added(now, &self.config.table),
+                Insert::Added | Insert::Replaced(_) => {
+                    self.maintenance.entry_added(now, &self.config.table);
+                    self.found_by_others();
+                }
                 _ => {}
             }
         }

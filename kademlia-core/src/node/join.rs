@@ -192,6 +192,14 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.refresh_next(now);
     }
 
+    /// A node that knew nobody has its first entry: the others found it, so it is in (E1: a network's first node).
+    pub(super) fn found_by_others(&mut self) {
+        if self.join.stage == Stage::Idle {
+            self.join.stage = Stage::Done;
+            self.events.push_back(Event::Bootstrapped);
+        }
+    }
+
     /// Nobody is left in the table: the way in has to be found again.
     pub(super) fn rejoin_if_isolated(&mut self, now: Instant) {
         if self.join.is_done() && self.table.counts(now).alive() == 0 {

@@ -228,19 +228,27 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
 
     /// Appends the next datagram to `out`; gives back where it goes, or `None` if there is nothing to send.
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> Option<SocketAddr> {
-        let (to, message) = self.outbox.pop_front()?;
+        let (to, message) = self.poll_message()?;
         P::Codec::encode(&message, out);
         Some(to)
     }
 
     /// The next message to send and where: [`poll_transmit`](Self::poll_transmit) for hosts without bytes.
     pub fn poll_message(&mut self) -> Option<(SocketAddr, Message<P>)> {
-        self.outbox.pop_front()
+        let next = self.outbox.pop_front();
+        if self.outbox.is_empty() {
+            self.outbox.shrink_to(OUTBOX_KEPT);
+        }
+        next
     }
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event<P>> {
-        self.events.pop_front()
+        let next = self.events.pop_front();
+        if self.events.is_empty() {
+            self.events.shrink_to(0);
+        }
+        next
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout); `None` if the node waits for nothing.
@@ -357,6 +365,10 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.next_id
     }
 }
+
+/// Messages that a drained outbox keeps room for: the one reply of a serving node, so that serving does not allocate.
+/// A message can be a kilobyte, and most nodes of a large simulation are idle: more would cost each of them several.
+const OUTBOX_KEPT: usize = 1;
 
 /// Contacts named in one reply, filtered.
 type Named<K> = Contacts<K, 32>;

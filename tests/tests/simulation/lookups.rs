@@ -45,17 +45,17 @@ fn peers_found(seed: u64, nodes: usize, torrents: usize, loss: f64) -> (usize, u
         .collect();
     network.run_for(Duration::from_secs(60));
     let (mut lookups, mut found) = (0, 0);
-    for (holder, info_hash) in announced {
-        let mut peer = network.simulation.address(holder).unwrap();
-        peer.set_port(PORT.get());
-        let started: Vec<_> = (0..10)
-            .map(|_| {
-                let from = network.any_node();
-                network.get_peers(from, info_hash)
-            })
-            .collect();
+    // All torrents at once and not one after the other: in half an hour their peers expire.
+    for _ in 0..10 {
+        let mut started = Vec::new();
+        for (holder, info_hash) in &announced {
+            let mut peer = network.simulation.address(*holder).unwrap();
+            peer.set_port(PORT.get());
+            let from = network.any_node();
+            started.push((peer, network.get_peers(from, *info_hash)));
+        }
         network.run_for(Duration::from_secs(21));
-        for id in started {
+        for (peer, id) in started {
             lookups += 1;
             let answers = network.answers(id);
             found += usize::from(answers.iter().any(|answer| answer.values.contains(&peer)));

@@ -1,0 +1,322 @@
+//! The command line, and nothing but its grammar.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bittorrent_profile::{InfoHash, NodeId};
+use clap::{Args, ColorChoice, Parser, Subcommand};
+
+use crate::span;
+
+/// A node of the BitTorrent Mainline DHT, and a look into that network from the command line.
+///
+/// Data goes to stdout; progress, remarks and logs go to stderr.
+#[derive(Debug, Parser)]
+#[command(name = "kad", version, max_term_width = 110, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Examples:
+  kad demo                                   watch a DHT work, without any network
+  kad peers 'magnet:?xt=urn:btih:…'          who shares this torrent?
+  kad run --state-file ~/.kad                run a node
+
+Exit codes:
+  0 done, found   1 nothing found   2 usage   3 cannot bind   4 could not join   5 partly stored   130 interrupted";
+
+/// What every command understands.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Write one JSON object a line; the last one has the type `summary`
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Write nothing but data and errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// When to use colours; NO_COLOR counts
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: ColorChoice,
+    /// What to log: error, warn, info, debug, trace, or directives like RUST_LOG, which counts otherwise
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(Run),
+    Peers(Peers),
+    Announce(Announce),
+    Ping(Ping),
+    Find(Find),
+    Demo(Demo),
+}
+
+/// Run a node until Ctrl-C or SIGTERM
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kad run                                                  join the public network
+  kad run --state-file ~/.kad --public-ip 198.51.100.7     …and know the way back, with a BEP 42 id
+  kad run --bind 0.0.0.0:6881 --bind '[::]:6881'           IPv4 and IPv6
+  kad run --bind 127.0.0.1:6881                            the first node of a network on this machine
+  kad run --bind 127.0.0.1:6882 --bootstrap 127.0.0.1:6881 its second
+  kad run --limit inbound.per_ip=0                         answer everybody, however often they ask
+
+A node bound to a loopback or private address speaks to such addresses and counts nothing per IP address or subnet;
+one bound to a public or unspecified address never does.")]
+pub(crate) struct Run {
+    /// Address to bind, one of each family at most [default: 0.0.0.0:6881]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) bind: Vec<SocketAddr>,
+    /// Host to join through; repeatable [default: well-known routers]
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_port)]
+    pub(crate) bootstrap: Vec<String>,
+    /// Join through nobody but the nodes of the state file
+    #[arg(long, conflicts_with = "bootstrap")]
+    pub(crate) no_bootstrap: bool,
+    /// File that remembers the id and good nodes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state_file: Option<PathBuf>,
+    /// How often the state is saved, besides at the end
+    #[arg(long, value_name = "DURATION", value_parser = span::parse, default_value = "5m", requires = "state_file")]
+    pub(crate) save_every: Duration,
+    /// This host's public address, one of each family at most; the id is made to fit it (BEP 42)
+    #[arg(long, value_name = "IP")]
+    pub(crate) public_ip: Vec<IpAddr>,
+    /// Keep nodes whose ids do not fit their addresses out of the table (BEP 42)
+    #[arg(long)]
+    pub(crate) strict_bep42: bool,
+    /// Ask, but answer nobody (BEP 43)
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Change one limit; repeatable. Durations are in seconds, and 0 turns a rate limit off
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) limit: Vec<String>,
+}
+
+/// How a command that is over soon opens its sockets
+#[derive(Debug, Args)]
+pub(crate) struct Socket {
+    /// Address to bind, one of each family at most [default: any port of every family that has a route, or of
+    /// loopback if that is where the named hosts are]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) bind: Vec<SocketAddr>,
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// How a command that is over soon finds its way into the network
+#[derive(Debug, Args)]
+pub(crate) struct Join {
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+    /// Host to join through; repeatable [default: well-known routers]
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_port)]
+    pub(crate) bootstrap: Vec<String>,
+    /// Longest time for joining, and longest time for the search that follows
+    #[arg(long, value_name = "DURATION", value_parser = span::parse, default_value = "30s")]
+    pub(crate) timeout: Duration,
+}
+
+/// Find the peers that share a torrent
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kad peers d2474e86c95b19b8bcfdb92bc12c9d44667cfa36
+  kad peers 'magnet:?xt=urn:btih:d2474e86c95b19b8bcfdb92bc12c9d44667cfa36' --limit 10
+  kad peers d2474e86c95b19b8bcfdb92bc12c9d44667cfa36 --json --for 2m
+  kad peers d2474e86c95b19b8bcfdb92bc12c9d44667cfa36 --bootstrap 127.0.0.1:6881")]
+pub(crate) struct Peers {
+    /// Info hash (40 hexadecimal or 32 base32 digits) or magnet link
+    #[arg(value_name = "INFOHASH|MAGNET")]
+    pub(crate) info_hash: InfoHash,
+    /// Stop after so many peers
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
+    /// Search again and again for so long, instead of once
+    #[arg(long = "for", value_name = "DURATION", value_parser = span::parse)]
+    pub(crate) period: Option<Duration>,
+    /// Afterwards announce once that this host shares the torrent, at this port
+    #[arg(long, value_name = "PORT")]
+    pub(crate) announce: Option<NonZeroU16>,
+    #[command(flatten)]
+    pub(crate) join: Join,
+}
+
+/// Announce that this host shares a torrent, and keep announcing
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kad announce d2474e86c95b19b8bcfdb92bc12c9d44667cfa36 --port 51413
+  kad announce d2474e86c95b19b8bcfdb92bc12c9d44667cfa36 --port 51413 --once
+  kad announce d2474e86c95b19b8bcfdb92bc12c9d44667cfa36 --implied --bind 0.0.0.0:51413")]
+pub(crate) struct Announce {
+    /// Info hash (40 hexadecimal or 32 base32 digits) or magnet link
+    #[arg(value_name = "INFOHASH|MAGNET")]
+    pub(crate) info_hash: InfoHash,
+    /// The port where peers connect
+    #[arg(long, value_name = "PORT", required_unless_present = "implied")]
+    pub(crate) port: Option<NonZeroU16>,
+    /// Peers connect to the UDP port that the announcement comes from
+    #[arg(long, conflicts_with = "port")]
+    pub(crate) implied: bool,
+    /// Announce once instead of until Ctrl-C
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Fail if fewer nodes accept
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) min: usize,
+    #[command(flatten)]
+    pub(crate) join: Join,
+}
+
+/// Ask nodes for a sign of life
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kad ping router.bittorrent.com:6881
+  kad ping -c 1 127.0.0.1:6881 127.0.0.1:6882")]
+pub(crate) struct Ping {
+    /// Nodes to ask
+    #[arg(required = true, value_name = "HOST:PORT", value_parser = host_port)]
+    pub(crate) hosts: Vec<String>,
+    /// How often to ask each; 0 for until Ctrl-C
+    #[arg(short = 'c', long, value_name = "N", default_value_t = 4)]
+    pub(crate) count: u32,
+    /// Time from one ping to the next
+    #[arg(short = 'i', long, value_name = "DURATION", value_parser = span::parse, default_value = "1s")]
+    pub(crate) interval: Duration,
+    /// How long to wait for an answer
+    #[arg(long, value_name = "DURATION", value_parser = span::parse, default_value = "2s")]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+}
+
+/// Find the nodes closest to an id
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kad find 32f54e697351ff4aec29cdbaabf2fbe3467cc267
+  kad find 'magnet:?xt=urn:btih:d2474e86c95b19b8bcfdb92bc12c9d44667cfa36' --json")]
+pub(crate) struct Find {
+    /// Node id, info hash or magnet link
+    #[arg(value_name = "ID|INFOHASH|MAGNET", value_parser = target)]
+    pub(crate) target: NodeId,
+    #[command(flatten)]
+    pub(crate) join: Join,
+}
+
+/// Watch a network of real nodes on this machine: announce, look up, kill a third, look up again
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kad demo
+  kad demo --nodes 200 --seed 7
+
+Needs no network: every node has a UDP socket on 127.0.0.1. Exits with 0 if whatever was announced was found.")]
+pub(crate) struct Demo {
+    /// Nodes to start
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(6..=500))]
+    pub(crate) nodes: u16,
+    /// Decides the ids, who announces what, who looks, and who is killed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// Names are resolved later; that there is a port is seen now.
+fn host_port(text: &str) -> Result<String, String> {
+    let (host, port) = text.rsplit_once(':').ok_or("expected HOST:PORT")?;
+    let unbracketed_v6 = host.contains(':') && !host.ends_with(']');
+    match port.parse::<NonZeroU16>() {
+        Ok(_) if !host.is_empty() && !unbracketed_v6 => Ok(text.to_owned()),
+        _ => Err("expected HOST:PORT, an IPv6 address in brackets".to_owned()),
+    }
+}
+
+/// Ids and info hashes are points of the same space.
+fn target(text: &str) -> Result<NodeId, bittorrent_profile::NotAnInfoHash> {
+    text.parse().map(|info_hash: InfoHash| NodeId::new(info_hash.to_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    const HASH: &str = "d2474e86c95b19b8bcfdb92bc12c9d44667cfa36";
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("kad").chain(line.split(' ')))
+    }
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_examples() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&format!("kad {}", command.get_name())), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn fs_b8_run_knows_its_flags() {
+        let line = "run --bind 0.0.0.0:6881 --bind [::]:6881 --bootstrap a.example:1 --bootstrap [::1]:2 \
+            --state-file s --public-ip 198.51.100.7 --strict-bep42 --log debug --limit inbound.per_ip=0";
+        let Command::Run(run) = parse(line).unwrap().command else { panic!("not run") };
+        assert_eq!((run.bind.len(), run.bootstrap.len(), run.public_ip.len()), (2, 2, 1));
+        assert!(run.strict_bep42 && !run.no_bootstrap && !run.read_only);
+        assert_eq!(run.save_every, Duration::from_secs(300));
+        assert!(parse("run --no-bootstrap").is_ok());
+        assert!(parse("run --no-bootstrap --bootstrap a:1").is_err());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_a_usage_error() {
+        for line in [
+            "peers",
+            "peers xyz",
+            "run --bind here",
+            "ping",
+            "ping host",
+            "ping host:0",
+            "ping ::1:6881",
+            "ping :1",
+            "demo --nodes 2",
+            "find 00",
+            &format!("announce {HASH}"),
+            &format!("announce {HASH} --port 0"),
+            &format!("announce {HASH} --port 1 --implied"),
+            &format!("peers {HASH} --for ever"),
+            &format!("peers {HASH} --limit 0"),
+        ] {
+            let error = parse(line).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+        assert!(parse(&format!("announce {HASH} --implied")).is_ok());
+    }
+
+    #[test]
+    fn ids_info_hashes_and_magnet_links_are_targets() {
+        for text in [HASH.to_owned(), format!("magnet:?xt=urn:btih:{HASH}")] {
+            let Command::Find(find) = parse(&format!("find {text}")).unwrap().command else { panic!("not find") };
+            assert_eq!(find.target.to_string(), HASH);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! `kad announce`: telling the network that this host shares a torrent.
+
+use bittorrent_profile::dht::{Announced, Port};
+use bittorrent_profile::{Dht, InfoHash};
+use serde::Serialize;
+
+use super::written;
+use crate::cli;
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
+use crate::join;
+use crate::output::Output;
+
+/// One node's word on an announcement.
+#[derive(Serialize)]
+struct NodeLine<'a> {
+    node: String,
+    outcome: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+}
+
+/// How many nodes said what.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(super) struct Tally {
+    accepted: usize,
+    refused: usize,
+    no_answer: usize,
+    asked: usize,
+}
+
+impl Tally {
+    fn of(announced: &Announced) -> Self {
+        Tally {
+            accepted: announced.accepted.len(),
+            refused: announced.refused.len(),
+            no_answer: announced.no_answer.len(),
+            asked: announced.asked,
+        }
+    }
+
+    fn chosen(self) -> usize {
+        self.accepted + self.refused + self.no_answer
+    }
+
+    fn exit(self, min: usize) -> Exit {
+        match self {
+            tally if tally.accepted >= min => Exit::Success,
+            tally if tally.chosen() == 0 => Exit::Nothing,
+            _ => Exit::Partial,
+        }
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Tally { accepted, refused, no_answer, asked } = self;
+        let chosen = self.chosen();
+        write!(f, "stored on {accepted} of {chosen} nodes · {refused} refused · {no_answer} no answer · {asked} asked")
+    }
+}
+
+pub(crate) async fn run(args: &cli::Announce, output: &Output, mut interrupt: Interrupt) -> anyhow::Result<Exit> {
+    let port = match args.port {
+        Some(port) => Port::Number(port),
+        None => Port::Implied,
+    };
+    let dht = join::client(&args.join, output, &mut interrupt).await?;
+    let tally = if args.once {
+        let announced = one_round(&dht, args.info_hash, port, output, &mut interrupt).await?;
+        report(&announced, output)?
+    } else {
+        keep(&dht, args, port, output, &mut interrupt).await?
+    };
+    output.summary(&tally, tally)?;
+    Ok(tally.exit(args.min))
+}
+
+/// Announces until interrupted; gives back how the last round went.
+async fn keep(
+    dht: &Dht,
+    args: &cli::Announce,
+    port: Port,
+    output: &Output,
+    interrupt: &mut Interrupt,
+) -> anyhow::Result<Tally> {
+    let mut announcement = dht.announce(args.info_hash, port);
+    let mut last = None;
+    output.progress("storing", None, "");
+    loop {
+        tokio::select! {
+            round = announcement.round() => match round {
+                Some(Ok(announced)) => {
+                    output.clear();
+                    let tally = report(&announced, output)?;
+                    output.note(format!("{tally} · announcing on, Ctrl-C ends it"));
+                    last = Some(tally);
+                }
+                Some(Err(error)) => output.note(format!("not announced: {error}")),
+                None => return Err(Failure::new(Exit::Nothing, "the node has stopped").into()),
+            },
+            () = interrupt.wait() => return last.ok_or_else(|| join::stopped().into()),
+        }
+    }
+}
+
+/// Announces once without a word about single nodes.
+pub(super) async fn once(
+    dht: &Dht,
+    info_hash: InfoHash,
+    port: Port,
+    output: &Output,
+    interrupt: &mut Interrupt,
+) -> anyhow::Result<Tally> {
+    let tally = Tally::of(&one_round(dht, info_hash, port, output, interrupt).await?);
+    output.clear();
+    output.note(tally);
+    Ok(tally)
+}
+
+async fn one_round(
+    dht: &Dht,
+    info_hash: InfoHash,
+    port: Port,
+    output: &Output,
+    interrupt: &mut Interrupt,
+) -> anyhow::Result<Announced> {
+    output.progress("storing", None, "");
+    tokio::select! {
+        announced = dht.announce_once(info_hash, port) => Ok(announced?),
+        () = interrupt.wait() => Err(Failure::new(Exit::Nothing, "stopped before the announcement ended").into()),
+    }
+}
+
+/// Who took it, node by node.
+fn report(announced: &Announced, output: &Output) -> anyhow::Result<Tally> {
+    for contact in &announced.accepted {
+        line(output, written(contact), "accepted", None)?;
+    }
+    for (contact, code, text) in &announced.refused {
+        line(output, written(contact), "refused", Some((*code, text)))?;
+    }
+    for contact in &announced.no_answer {
+        line(output, written(contact), "no answer", None)?;
+    }
+    Ok(Tally::of(announced))
+}
+
+fn line(output: &Output, node: String, outcome: &str, error: Option<(i64, &str)>) -> anyhow::Result<()> {
+    let reason = error.map_or_else(String::new, |(code, text)| format!("  {code} {}", text.escape_debug()));
+    let text = format!("{outcome:<9}  {node}{reason}");
+    let fields = NodeLine { node, outcome, code: error.map(|(code, _)| code), text: error.map(|(_, text)| text) };
+    Ok(output.data("stored", &fields, text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_says_whether_enough_nodes_accepted() {
+        let tally = |accepted, refused| Tally { accepted, refused, ..Tally::default() };
+        assert_eq!(tally(1, 7).exit(1), Exit::Success);
+        assert_eq!(tally(3, 5).exit(4), Exit::Partial);
+        assert_eq!(tally(0, 8).exit(1), Exit::Partial);
+        assert_eq!(tally(0, 0).exit(1), Exit::Nothing);
+    }
+}

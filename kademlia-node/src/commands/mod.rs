@@ -1,0 +1,99 @@
+//! The commands, one module each, and what they have in common.
+
+mod announce;
+mod demo;
+mod find;
+mod peers;
+mod ping;
+mod run;
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use bittorrent_profile::NodeId;
+use kademlia_core::{Contact, Key};
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Cli, Command, Global};
+use crate::exit::{Exit, Failure, verdict};
+use crate::interrupt::Interrupt;
+use crate::output::{Output, complain, wants_color};
+
+/// How long the process waits at its end for name resolution, which nothing can interrupt.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// Runs the command, reports its error if there is one, and says how to exit.
+pub(crate) fn execute(cli: &Cli) -> Exit {
+    let output = Output::new(cli.global.json, cli.global.quiet, cli.global.color);
+    match run_to_end(cli, &output) {
+        Ok(exit) => exit,
+        Err(error) => {
+            output.clear();
+            let (exit, text) = verdict(&error);
+            if let Some(text) = text {
+                complain(text);
+            }
+            exit
+        }
+    }
+}
+
+fn run_to_end(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
+    start_log(&cli.global, matches!(cli.command, Command::Run(_)))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        let interrupt = Interrupt::listen()?;
+        match &cli.command {
+            Command::Run(args) => run::run(args, output, interrupt).await,
+            Command::Peers(args) => peers::run(args, output, interrupt).await,
+            Command::Announce(args) => announce::run(args, output, interrupt).await,
+            Command::Ping(args) => ping::run(args, output, interrupt).await,
+            Command::Find(args) => find::run(args, output, interrupt).await,
+            Command::Demo(args) => demo::run(args, output, interrupt).await,
+        }
+    });
+    runtime.shutdown_timeout(LINGER);
+    result
+}
+
+/// `--log`, or else `RUST_LOG`, or else life-cycle messages of a node and warnings of anything else.
+fn start_log(global: &Global, is_node: bool) -> Result<(), Failure> {
+    let filter = match (&global.log, std::env::var("RUST_LOG")) {
+        (Some(directives), _) => directives.clone(),
+        (None, Ok(directives)) if !directives.is_empty() => directives,
+        _ if is_node && !global.quiet => "info".to_owned(),
+        _ => "warn".to_owned(),
+    };
+    let filter = EnvFilter::try_new(&filter)
+        .map_err(|error| Failure::usage(format!("cannot log `{filter}`: {error}")).hint("try --log debug"))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal() && wants_color())
+        .with_target(false)
+        .init();
+    Ok(())
+}
+
+/// `id@address`, the way contacts are written.
+fn written(contact: &Contact<Key<20>>) -> String {
+    format!("{}@{}", NodeId::from(contact.key), contact.addr)
+}
+
+/// The middle one, the lower of the two where there are two.
+fn median<T: Ord + Copy>(values: &mut [T]) -> Option<T> {
+    values.sort_unstable();
+    values.get(values.len().saturating_sub(1) / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median(&mut [5, 1, 3]), Some(3));
+        assert_eq!(median(&mut [4, 1, 3, 2]), Some(2));
+        assert_eq!(median::<u8>(&mut []), None);
+    }
+}

@@ -1,0 +1,189 @@
+//! `kad peers`: who shares a torrent.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use bittorrent_profile::dht::{Found, Peers, PeersSummary, Port};
+use bittorrent_profile::{Dht, InfoHash, Mainline};
+use kademlia_core::{Event, Family, Key, Keyspace};
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::announce::{self, Tally};
+use super::written;
+use crate::cli;
+use crate::config::Settings;
+use crate::exit::Exit;
+use crate::interrupt::Interrupt;
+use crate::join;
+use crate::output::Output;
+use crate::span;
+
+/// Answers held for the progress display; a display that falls behind misses some.
+const EVENTS: usize = 1_024;
+
+#[derive(Serialize)]
+struct PeerLine {
+    addr: SocketAddr,
+    from: String,
+    ms: f64,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    peers: usize,
+    v4: usize,
+    v6: usize,
+    /// Absent if the search was stopped before its end, when it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked: Option<usize>,
+    answered: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hops: Option<usize>,
+    ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    announced: Option<Tally>,
+}
+
+pub(crate) async fn run(args: &cli::Peers, output: &Output, mut interrupt: Interrupt) -> anyhow::Result<Exit> {
+    let dht = join::client(&args.join, output, &mut interrupt).await?;
+    let requery = Settings::load(args.join.socket.config.as_deref(), &[])?.dht.requery;
+    let mut search = Search {
+        output,
+        info_hash: args.info_hash,
+        limit: args.limit.map_or(usize::MAX, |limit| limit as usize),
+        answers: dht.handle().events(EVENTS).await?,
+        started: Instant::now(),
+        deadline: Instant::now() + args.period.unwrap_or(args.join.timeout),
+        found: HashSet::new(),
+        first: None,
+        progress: Progress::default(),
+        ended: None,
+    };
+    while search.round(dht.get_peers(args.info_hash), &mut interrupt).await?.is_continue() && args.period.is_some() {
+        // Asked sooner, the nodes would get the same question twice (C7).
+        if search.rest(requery, &mut interrupt).await.is_break() {
+            break;
+        }
+    }
+    let took = search.started.elapsed();
+    let announced = match args.announce {
+        Some(port) => Some(announce::once(&dht, args.info_hash, Port::Number(port), output, &mut interrupt).await?),
+        None => None,
+    };
+    search.conclude(took, announced)
+}
+
+/// What the answers so far tell.
+#[derive(Default)]
+struct Progress {
+    answered: usize,
+    bits: usize,
+}
+
+struct Search<'a> {
+    output: &'a Output,
+    info_hash: InfoHash,
+    limit: usize,
+    answers: mpsc::Receiver<(Family, Event<Mainline>)>,
+    started: Instant,
+    deadline: Instant,
+    found: HashSet<SocketAddr>,
+    first: Option<Duration>,
+    progress: Progress,
+    /// Of the searches that came to their end; absent if one was stopped.
+    ended: Option<PeersSummary>,
+}
+
+impl Search<'_> {
+    /// Reads one search to its end, unless there is a reason to stop before.
+    async fn round(&mut self, mut peers: Peers, interrupt: &mut Interrupt) -> anyhow::Result<ControlFlow<()>> {
+        let before = self.ended.take().unwrap_or_default();
+        loop {
+            tokio::select! {
+                found = peers.next() => match found {
+                    Some(found) => self.print(&found)?,
+                    None => break,
+                },
+                Some((_, event)) = self.answers.recv() => self.count(&event),
+                () = interrupt.wait() => return Ok(ControlFlow::Break(())),
+                () = sleep_until(self.deadline) => return Ok(ControlFlow::Break(())),
+            }
+            if self.found.len() >= self.limit {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        let now = peers.summary();
+        self.ended = Some(PeersSummary {
+            peers: self.found.len(),
+            asked: before.asked + now.asked,
+            answered: before.answered + now.answered,
+            messages: before.messages + now.messages,
+            hops: before.hops.max(now.hops),
+            took: before.took + now.took,
+        });
+        Ok(ControlFlow::Continue(()))
+    }
+
+    async fn rest(&self, pause: Duration, interrupt: &mut Interrupt) -> ControlFlow<()> {
+        tokio::select! {
+            () = sleep(pause) => ControlFlow::Continue(()),
+            () = interrupt.wait() => ControlFlow::Break(()),
+            () = sleep_until(self.deadline) => ControlFlow::Break(()),
+        }
+    }
+
+    fn print(&mut self, found: &Found) -> anyhow::Result<()> {
+        if self.found.len() < self.limit && self.found.insert(found.peer) {
+            let after = self.started.elapsed();
+            self.first.get_or_insert(after);
+            let line = PeerLine { addr: found.peer, from: written(&found.from), ms: span::as_millis(after) };
+            self.output.data("peer", &line, found.peer)?;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, event: &Event<Mainline>) {
+        let Event::Answer { from, .. } = event else { return };
+        let target: Key<20> = self.info_hash.into();
+        let Progress { answered, bits } = &mut self.progress;
+        *answered += 1;
+        *bits = (*bits).max(target.common_prefix(&from.key));
+        let share = Some((*bits, <Key<20>>::BITS));
+        let message = format!("{answered} answered · {bits} bits close · {} peers", self.found.len());
+        self.output.progress("looking", share, message);
+    }
+
+    fn conclude(&self, took: Duration, announced: Option<Tally>) -> anyhow::Result<Exit> {
+        let peers = self.found.len();
+        let v4 = self.found.iter().filter(|peer| peer.is_ipv4()).count();
+        let v6 = peers - v4;
+        let (asked, answered) = match self.ended {
+            Some(ended) => (Some(ended.asked), ended.answered),
+            None => (None, self.progress.answered),
+        };
+        let families = if v6 > 0 { format!(" ({v4} v4, {v6} v6)") } else { String::new() };
+        let asked_text = asked.map_or_else(String::new, |asked| format!("{asked} asked, "));
+        let first = self.first.map_or_else(String::new, |first| format!(", first peer after {}", span::seconds(first)));
+        let took_text = span::seconds(took);
+        let text = format!("found {peers} peers{families} in {took_text} · {asked_text}{answered} answered{first}");
+        let summary = Summary {
+            peers,
+            v4,
+            v6,
+            asked,
+            answered,
+            hops: self.ended.map(|ended| ended.hops),
+            ms: span::as_millis(took),
+            first_ms: self.first.map(span::as_millis),
+            announced,
+        };
+        self.output.summary(&summary, text)?;
+        Ok(if peers > 0 { Exit::Success } else { Exit::Nothing })
+    }
+}
