@@ -14,38 +14,18 @@ fn addr(n: u8) -> SocketAddr {
 }
 
 fn query(request: Request) -> Message<Mainline> {
-    let body = Body::Request {
-        sender: Key::new([1; 20]),
-        read_only: false,
-        request,
-    };
-    Message {
-        transaction: TransactionId::from(0x6162_6364),
-        observed: None,
-        body,
-    }
+    let body = Body::Request { sender: Key::new([1; 20]), read_only: false, request };
+    Message { transaction: TransactionId::from(0x6162_6364), observed: None, body }
 }
 
 fn reply(response: Response) -> Message<Mainline> {
-    let response = Response {
-        version: Some(Version::from_array(VERSION)),
-        ..response
-    };
-    let body = Body::Response {
-        sender: Key::new([2; 20]),
-        response,
-    };
-    Message {
-        transaction: TransactionId::from(0x6162_6364),
-        observed: Some(addr(9)),
-        body,
-    }
+    let response = Response { version: Some(Version::from_array(VERSION)), ..response };
+    let body = Body::Response { sender: Key::new([2; 20]), response };
+    Message { transaction: TransactionId::from(0x6162_6364), observed: Some(addr(9)), body }
 }
 
 fn messages() -> [(&'static str, Message<Mainline>); 6] {
-    let nodes: Nodes = (1..=8)
-        .map(|n| Contact::new(Key::new([n; 20]), addr(n)))
-        .collect();
+    let nodes: Nodes = (1..=8).map(|n| Contact::new(Key::new([n; 20]), addr(n))).collect();
     let (target, info_hash, want) = (Key::new([7; 20]), InfoHash::new([7; 20]), Families::NONE);
     let peers = Response {
         nodes: nodes.clone(),
@@ -57,13 +37,7 @@ fn messages() -> [(&'static str, Message<Mainline>); 6] {
         ("ping", query(Request::Ping)),
         ("ping reply", reply(Response::default())),
         ("find_node", query(Request::FindNode { target, want })),
-        (
-            "find_node reply",
-            reply(Response {
-                nodes,
-                ..Response::default()
-            }),
-        ),
+        ("find_node reply", reply(Response { nodes, ..Response::default() })),
         ("get_peers", query(Request::GetPeers { info_hash, want })),
         ("get_peers reply, 50 peers", reply(peers)),
     ]
@@ -80,7 +54,7 @@ fn codec(criterion: &mut Criterion) {
         let mut datagram = Vec::new();
         Krpc::encode(&message, &mut datagram);
         criterion.bench_function(&format!("decode {name}"), |bench| {
-            bench.iter(|| Krpc::decode(black_box(&datagram)))
+            bench.iter(|| Krpc::decode(black_box(&datagram)));
         });
         criterion.bench_function(&format!("encode {name}"), |bench| {
             bench.iter(|| encode(black_box(&message), &mut buffer));

@@ -81,11 +81,7 @@ impl FromStr for InfoHash {
             Some(query) => topic(query).ok_or(NotAnInfoHash::NoTopic)?,
             None => text,
         };
-        let key = if digits.len() == 32 {
-            base32(digits)
-        } else {
-            digits.parse().ok()
-        };
+        let key = if digits.len() == 32 { base32(digits) } else { digits.parse().ok() };
         key.map(InfoHash).ok_or(NotAnInfoHash::Digits)
     }
 }
@@ -108,15 +104,8 @@ fn topic(query: &str) -> Option<&str> {
 /// 32 digits of 5 bits are exactly 20 bytes.
 fn base32(text: &str) -> Option<Key<20>> {
     let mut bytes = [0; 20];
-    for (group, digits) in bytes
-        .as_chunks_mut::<5>()
-        .0
-        .iter_mut()
-        .zip(text.as_bytes().as_chunks::<8>().0)
-    {
-        let bits = digits
-            .iter()
-            .try_fold(0_u64, |bits, digit| Some(bits << 5 | base32_digit(*digit)?))?;
+    for (group, digits) in bytes.as_chunks_mut::<5>().0.iter_mut().zip(text.as_bytes().as_chunks::<8>().0) {
+        let bits = digits.iter().try_fold(0_u64, |bits, digit| Some(bits << 5 | base32_digit(*digit)?))?;
         let [_, _, _, low @ ..] = bits.to_be_bytes();
         *group = low;
     }
@@ -176,7 +165,8 @@ mod tests {
 
     #[test]
     fn fs_a2_an_id_is_twenty_raw_bytes() {
-        let bytes: [u8; 20] = core::array::from_fn(|at| 0xff - at as u8);
+        let mut bytes = [0xff; 20];
+        bytes[..4].copy_from_slice(&[0, 0x80, b':', b'e']);
         assert_eq!(NodeId::new(bytes).to_bytes(), bytes);
         assert_eq!(NodeId::new(bytes).to_string().parse(), Ok(NodeId::new(bytes)));
         assert_eq!(<Key<20>>::from(InfoHash::new(bytes)).to_bytes(), bytes);

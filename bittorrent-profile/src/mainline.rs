@@ -19,18 +19,12 @@ impl Protocol for Mainline {
     }
 
     fn find_node(target: Key<20>) -> Request {
-        Request::FindNode {
-            target,
-            want: Families::NONE,
-        }
+        Request::FindNode { target, want: Families::NONE }
     }
 
     /// Asks for both families, which BEP 32 wants of a node that joins.
     fn find_node_any(target: Key<20>) -> Request {
-        Request::FindNode {
-            target,
-            want: Families::BOTH,
-        }
+        Request::FindNode { target, want: Families::BOTH }
     }
 
     fn contacts(response: &Response) -> &[Contact<Key<20>>] {

@@ -126,10 +126,7 @@ mod tests {
             id[19] = rand;
             assert!(verify(ip(address), &Key::new(id)), "{address}");
             id[19] ^= 0x01;
-            assert!(
-                !verify(ip(address), &Key::new(id)),
-                "{address}: the last byte is part of it"
-            );
+            assert!(!verify(ip(address), &Key::new(id)), "{address}: the last byte is part of it");
         }
     }
 

@@ -21,20 +21,12 @@ impl Peer {
     /// The one peer at its IP address: a later announcement from there changes its port. BEP 33 wants ⟨info hash, IP⟩
     /// unique, or one host could fill a list with its ports.
     pub const fn sole(addr: SocketAddr) -> Self {
-        Peer {
-            ip: addr.ip(),
-            port: addr.port(),
-            shares_ip: false,
-        }
+        Peer { ip: addr.ip(), port: addr.port(), shares_ip: false }
     }
 
     /// One of several peers at its IP address, each with its port; for networks in which one host plays many.
     pub const fn one_of_many(addr: SocketAddr) -> Self {
-        Peer {
-            ip: addr.ip(),
-            port: addr.port(),
-            shares_ip: true,
-        }
+        Peer { ip: addr.ip(), port: addr.port(), shares_ip: true }
     }
 
     /// Where it takes connections.

@@ -90,13 +90,7 @@ impl<S: Storage<Key<20>, Peer>> MainlineService<S> {
         let mut rng = Rng::from_seed(seed);
         let mut secret = [0; 16];
         rng.fill(&mut secret);
-        MainlineService {
-            config,
-            peers,
-            tokens: Tokens::new(&secret),
-            rng,
-            rests_until: Instant::ZERO,
-        }
+        MainlineService { config, peers, tokens: Tokens::new(&secret), rng, rests_until: Instant::ZERO }
     }
 
     /// The peers announced here.
@@ -110,11 +104,7 @@ impl<S: Storage<Key<20>, Peer>> MainlineService<S> {
     }
 
     fn peer(&self, addr: SocketAddr) -> Peer {
-        if self.config.one_peer_per_ip {
-            Peer::sole(addr)
-        } else {
-            Peer::one_of_many(addr)
-        }
+        if self.config.one_peer_per_ip { Peer::sole(addr) } else { Peer::one_of_many(addr) }
     }
 
     /// Nodes, whatever else there is to say: a lookup that finds peers goes on all the same (BEP 5 and 32, 5.8, 32.5).
@@ -125,10 +115,7 @@ impl<S: Storage<Key<20>, Peer>> MainlineService<S> {
         cx: &ServeContext<'_, Mainline>,
     ) -> Response {
         let target = info_hash.into();
-        let mut response = Response {
-            nodes: closest(&target, want, cx),
-            ..blank()
-        };
+        let mut response = Response { nodes: closest(&target, want, cx), ..blank() };
         response.token = self.token_for(&target, cx);
         let n = values_that_fit(&response, cx.family()).min(self.config.peers_per_reply);
         let mut peers = Vec::new();
@@ -158,10 +145,7 @@ impl<S: Storage<Key<20>, Peer>> MainlineService<S> {
         let port = port.ok_or((ErrorCode::Protocol, "no port"))?;
         let peer = self.peer(SocketAddr::new(cx.from.ip(), port.get()));
         self.peers.recenter(cx.local);
-        match self
-            .peers
-            .insert(cx.now, target, peer, cx.now + self.config.peer_ttl)
-        {
+        match self.peers.insert(cx.now, target, peer, cx.now + self.config.peer_ttl) {
             Ok(_) => Ok(blank()),
             Err(NoRoom::Source | NoRoom::Subnet) => {
                 Err((ErrorCode::Server, "too many announcements from your network"))
@@ -173,10 +157,7 @@ impl<S: Storage<Key<20>, Peer>> MainlineService<S> {
 
 /// A response with nothing in it but who we are.
 fn blank() -> Response {
-    Response {
-        version: Some(Version::from_array(VERSION)),
-        ..Response::default()
-    }
+    Response { version: Some(Version::from_array(VERSION)), ..Response::default() }
 }
 
 /// The lists that were asked for, or else the one of the request's own family.
@@ -200,41 +181,24 @@ impl<S: Storage<Key<20>, Peer>> Service<Mainline> for MainlineService<S> {
     fn serve(&mut self, request: Request, cx: &ServeContext<'_, Mainline>) -> Reply<Mainline> {
         let answer = match request {
             Request::Ping => Ok(blank()),
-            Request::FindNode { target, want } => Ok(Response {
-                nodes: closest(&target, want, cx),
-                ..blank()
-            }),
+            Request::FindNode { target, want } => {
+                Ok(Response { nodes: closest(&target, want, cx), ..blank() })
+            }
             Request::GetPeers { info_hash, want } => Ok(self.get_peers(info_hash, want, cx)),
-            Request::AnnouncePeer {
-                implied_port,
-                info_hash,
-                port,
-                token,
-            } => {
-                let port = if implied_port {
-                    NonZeroU16::new(cx.from.port())
-                } else {
-                    port
-                };
+            Request::AnnouncePeer { implied_port, info_hash, port, token } => {
+                let port = if implied_port { NonZeroU16::new(cx.from.port()) } else { port };
                 self.announce(info_hash, port, &token, cx)
             }
         };
         match answer {
             Ok(response) => Reply::Response(response),
-            Err((code, text)) => Reply::Error {
-                code: code.into(),
-                text: text.into(),
-            },
+            Err((code, text)) => Reply::Error { code: code.into(), text: text.into() },
         }
     }
 
     /// An id that fits the address already is kept (BEP 42).
     fn rename(&mut self, external: SocketAddr, current: Key<20>, rng: &mut Rng) -> Key<20> {
-        if node_id::verify(external.ip(), &current) {
-            current
-        } else {
-            node_id::derive(external.ip(), rng)
-        }
+        if node_id::verify(external.ip(), &current) { current } else { node_id::derive(external.ip(), rng) }
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

@@ -29,9 +29,7 @@ pub struct Tokens {
 impl Tokens {
     /// The secret has to come from the operating system's random source, and is to be another at each start (A11).
     pub fn new(secret: &[u8; 16]) -> Self {
-        Tokens {
-            keyed: SipHasher24::new_with_key(secret),
-        }
+        Tokens { keyed: SipHasher24::new_with_key(secret) }
     }
 
     /// A token that lets a peer at `ip` announce itself under `target`.

@@ -7,21 +7,12 @@ use kademlia_core::{Body, Codec, Contact, Key, Message, TransactionId};
 
 fn bytes(body: Body<Mainline>) -> Vec<u8> {
     let mut out = Vec::new();
-    Krpc::encode(
-        &Message {
-            transaction: TransactionId::from(1),
-            observed: None,
-            body,
-        },
-        &mut out,
-    );
+    Krpc::encode(&Message { transaction: TransactionId::from(1), observed: None, body }, &mut out);
     out
 }
 
 fn nodes() -> Nodes {
-    (1..=8)
-        .map(|n| Contact::new(Key::new([n; 20]), ([192, 0, 2, n], 6881).into()))
-        .collect()
+    (1..=8).map(|n| Contact::new(Key::new([n; 20]), ([192, 0, 2, n], 6881).into())).collect()
 }
 
 #[test]
@@ -37,12 +28,7 @@ fn t11_p31_bombs_take_no_heap() {
     ];
     for bomb in bombs {
         let info = measure(|| assert!(Krpc::decode(&bomb).is_err()));
-        assert_eq!(
-            info.count_total,
-            0,
-            "{}",
-            bomb[..10.min(bomb.len())].escape_ascii()
-        );
+        assert_eq!(info.count_total, 0, "{}", bomb[..10.min(bomb.len())].escape_ascii());
     }
 }
 
@@ -50,26 +36,15 @@ fn t11_p31_bombs_take_no_heap() {
 fn p31_common_messages_are_read_and_written_without_heap() {
     let (sender, target) = (Key::new([1; 20]), Key::new([2; 20]));
     let want = Families::BOTH;
-    let request = |request| Body::Request {
-        sender,
-        read_only: false,
-        request,
-    };
+    let request = |request| Body::Request { sender, read_only: false, request };
     let response = |response| Body::Response { sender, response };
     let token = Some(Token::from_array([3; 8]));
     for body in [
         request(Request::Ping),
         request(Request::FindNode { target, want }),
-        request(Request::GetPeers {
-            info_hash: InfoHash::new([4; 20]),
-            want,
-        }),
+        request(Request::GetPeers { info_hash: InfoHash::new([4; 20]), want }),
         response(Response::default()),
-        response(Response {
-            nodes: nodes(),
-            token,
-            ..Response::default()
-        }),
+        response(Response { nodes: nodes(), token, ..Response::default() }),
     ] {
         let datagram = bytes(body);
         let mut out = Vec::with_capacity(2_048);
@@ -86,15 +61,8 @@ fn p31_t14_the_heap_that_a_reply_takes_is_bounded_by_its_length() {
     let values = vec![([192, 0, 2, 1], 6881).into(); 100];
     let datagram = bytes(Body::Response {
         sender: Key::new([1; 20]),
-        response: Response {
-            values,
-            ..Response::default()
-        },
+        response: Response { values, ..Response::default() },
     });
     let info = measure(|| drop(Krpc::decode(&datagram)));
-    assert!(
-        info.bytes_max <= 8 * datagram.len() as u64,
-        "{info:?} for {} bytes",
-        datagram.len()
-    );
+    assert!(info.bytes_max <= 8 * datagram.len() as u64, "{info:?} for {} bytes", datagram.len());
 }

@@ -26,10 +26,9 @@ fn filled(k: usize, len: usize, rng: &mut Rng) -> Table<Id> {
 fn closest(criterion: &mut Criterion) {
     let mut rng = Rng::from_number(1);
     let targets: Vec<Id> = (0..1024).map(|_| Id::random(&mut rng)).collect();
-    for (name, k, len) in [
-        ("closest_good 8 of 130, k 8", 8, 130),
-        ("closest_good 8 of 2000, k 160", 160, 2_000),
-    ] {
+    for (name, k, len) in
+        [("closest_good 8 of 130, k 8", 8, 130), ("closest_good 8 of 2000, k 160", 160, 2_000)]
+    {
         let table = filled(k, len, &mut rng);
         let mut targets = targets.iter().cycle();
         criterion.bench_function(name, |bench| {
@@ -50,11 +49,7 @@ fn updates(criterion: &mut Criterion) {
     let known: Vec<Contact<Id>> = table.iter().map(|entry| entry.contact()).collect();
     let mut contacts = known.iter().cycle();
     criterion.bench_function("answered, known, of 2000", |bench| {
-        bench.iter(|| {
-            contacts
-                .next()
-                .map(|contact| table.answered(Instant::ZERO, *contact, None))
-        });
+        bench.iter(|| contacts.next().map(|contact| table.answered(Instant::ZERO, *contact, None)));
     });
     // Strangers that the own bucket has a place for: everything else is turned away sooner.
     let local = table.local();

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use kademlia_core::{
-    Body, Codec, Config, Contact, Event, Instant, Key, Keyspace, LookupOptions, Malformed, Message, Node, Protocol, Reply,
-    ServeContext, Service, TransactionId,
+    Body, Codec, Config, Contact, Event, Instant, Key, Keyspace, LookupOptions, Malformed, Message, Node,
+    Protocol, Reply, ServeContext, Service, TransactionId,
 };
 
 /// What the overlay says. There is one request: "what hangs here, and who is close?", perhaps with a notice to hang.
@@ -81,7 +81,8 @@ fn read(datagram: &[u8]) -> Option<Message<Board>> {
         let (count, rest) = rest.split_first()?;
         let (contacts, rest) = rest.split_at_checked(usize::from(*count) * 8)?;
         let contact = |b: &[u8; 8]| {
-            let addr = SocketAddrV4::new(Ipv4Addr::new(b[2], b[3], b[4], b[5]), u16::from_be_bytes([b[6], b[7]]));
+            let addr =
+                SocketAddrV4::new(Ipv4Addr::new(b[2], b[3], b[4], b[5]), u16::from_be_bytes([b[6], b[7]]));
             Contact::new(Key::new([b[0], b[1]]), addr.into())
         };
         let contacts = contacts.as_chunks().0.iter().map(contact).collect();
@@ -123,10 +124,14 @@ fn main() {
     }
     deliver(&mut network);
 
-    let (key, options) = (Key::new([0xca, 0xfe]), LookupOptions { answers: true, ..LookupOptions::default() });
-    let hang = move |_: &Contact<_>, _: &Response| Some(Request(key, Some("fresh coffee, second floor".to_owned())));
+    let (key, options) =
+        (Key::new([0xca, 0xfe]), LookupOptions { answers: true, ..LookupOptions::default() });
+    let hang =
+        move |_: &Contact<_>, _: &Response| Some(Request(key, Some("fresh coffee, second floor".to_owned())));
     let writer = network.get_mut(&addr(20)).expect("there are twenty");
-    writer.publish(Instant::ZERO, key, Board::find_node(key), Box::new(hang), options).expect("nothing waits");
+    writer
+        .publish(Instant::ZERO, key, Board::find_node(key), Box::new(hang), options)
+        .expect("nothing waits");
     deliver(&mut network);
 
     let reader = network.get_mut(&addr(2)).expect("there are twenty");

@@ -191,7 +191,8 @@ mod tests {
             let (low, high): (Ipv4Addr, Ipv4Addr) = (first.parse().unwrap(), last.parse().unwrap());
             assert!(!admits(Reach::Global, first), "{first}");
             assert!(!admits(Reach::Global, last), "{last}");
-            for beyond in [low.to_bits().checked_sub(1), high.to_bits().checked_add(1)].into_iter().flatten() {
+            for beyond in [low.to_bits().checked_sub(1), high.to_bits().checked_add(1)].into_iter().flatten()
+            {
                 assert!(admits(Reach::Global, &Ipv4Addr::from_bits(beyond).to_string()), "beside {first}");
             }
         }

@@ -183,7 +183,7 @@ impl Default for Config {
                 percent: 66,
                 one_per_network: true,
                 settle: Duration::from_secs(3_600),
-                votes: 64,
+                votes: 32,
             },
             inbound: InboundConfig { per_ip: 64, burst: 256, quiet: 256, datagram: 2_048 },
             bootstrap: BootstrapConfig {

@@ -108,6 +108,10 @@ impl<P: Protocol, S: Service<P>> DualStack<P, S> {
     }
 
     fn exchange(&mut self, now: Instant) {
+        if let (Some(v4), Some(v6)) = (&mut self.v4, &mut self.v6) {
+            v4.seek_foreign(v6.table().len() < v6.config().k);
+            v6.seek_foreign(v4.table().len() < v4.config().k);
+        }
         let for_v6 = self.v4.as_mut().map(Node::take_foreign).unwrap_or_default();
         let for_v4 = self.v6.as_mut().map(Node::take_foreign).unwrap_or_default();
         for (node, contacts) in [(&mut self.v4, for_v4), (&mut self.v6, for_v6)] {

@@ -23,16 +23,15 @@ mod time;
 
 pub use address::{Family, Reach, subnet, wide_subnet};
 pub use config::{
-    BootstrapConfig, Config, InboundConfig, LookupConfig, ObservedConfig, RpcConfig, TableConfig, VerifyConfig,
+    BootstrapConfig, Config, InboundConfig, LookupConfig, ObservedConfig, RpcConfig, TableConfig,
+    VerifyConfig,
 };
 pub use contact::{Contact, Contacts};
 pub use dual::DualStack;
 pub use key::{Key, Keyspace, NotAKey};
 pub use lookup::LookupReport;
 pub use message::{Body, MAX_TRANSACTION_ID, Message, TransactionId};
-pub use node::{
-    Answered, Counters, Event, Failure, LookupId, LookupLimit, LookupOptions, Node, RequestId,
-};
+pub use node::{Answered, Counters, Event, Failure, LookupId, LookupLimit, LookupOptions, Node, RequestId};
 pub use protocol::{Codec, Malformed, Protocol};
 pub use publish::{MakeRequest, Stored};
 pub use rng::Rng;

@@ -14,7 +14,8 @@ use crate::protocol::Protocol;
 /// Makes the storing request for one node from that node's answer to the lookup: its token is in there.
 /// `None` keeps the node from being chosen.
 pub type MakeRequest<P> = Box<
-    dyn FnMut(&Contact<<P as Protocol>::Key>, &<P as Protocol>::Response) -> Option<<P as Protocol>::Request> + Send,
+    dyn FnMut(&Contact<<P as Protocol>::Key>, &<P as Protocol>::Response) -> Option<<P as Protocol>::Request>
+        + Send,
 >;
 
 /// What became of a publish, node by node.

@@ -49,7 +49,8 @@ impl Network {
     pub fn grown_with(seed: u64, count: usize, model: LinkModel, config: Config) -> Self {
         let mut simulation = Simulation::new(seed, model).wire(true);
         let config = Arc::new(config);
-        simulation.grow(count, Duration::from_millis(500), |birth| mainline_node(&birth, Arc::clone(&config)));
+        simulation
+            .grow(count, Duration::from_millis(500), |birth| mainline_node(&birth, Arc::clone(&config)));
         simulation.run_for(Duration::from_secs(20 * 60));
         let rng = Rng::from_number(!seed);
         Network { simulation, rng, reports: BTreeMap::new(), answers: BTreeMap::new() }
@@ -84,14 +85,21 @@ impl Network {
     }
 
     /// Starts announcing that `from` shares a torrent, on `port`.
-    pub fn announce(&mut self, from: NodeIndex, info_hash: Key<20>, port: NonZeroU16) -> (NodeIndex, LookupId) {
+    pub fn announce(
+        &mut self,
+        from: NodeIndex,
+        info_hash: Key<20>,
+        port: NonZeroU16,
+    ) -> (NodeIndex, LookupId) {
         let hash = InfoHash::from(info_hash);
         let request = Request::GetPeers { info_hash: hash, want: Families::NONE };
         let make = Box::new(move |_: &Contact<Key<20>>, response: &Response| {
             let token = response.token?;
             Some(Request::AnnouncePeer { implied_port: false, info_hash: hash, port: Some(port), token })
         });
-        self.start(from, |node, now| node.publish(now, info_hash, request, make, LookupOptions::default()).ok())
+        self.start(from, |node, now| {
+            node.publish(now, info_hash, request, make, LookupOptions::default()).ok()
+        })
     }
 
     fn start(

@@ -19,14 +19,8 @@ const LOOKUPS: usize = 1_000;
 const BATCH: usize = 1_000;
 
 fn main() {
-    let mut arguments = std::env::args()
-        .skip(1)
-        .map_while(|argument| argument.parse::<u64>().ok());
-    let count = arguments
-        .next()
-        .and_then(|count| usize::try_from(count).ok())
-        .unwrap_or(10_000)
-        .max(1);
+    let mut arguments = std::env::args().skip(1).map_while(|argument| argument.parse::<u64>().ok());
+    let count = arguments.next().and_then(|count| usize::try_from(count).ok()).unwrap_or(10_000).max(1);
     let seed = arguments.next().unwrap_or(1);
     let minutes = arguments.next().unwrap_or(60);
 
@@ -69,10 +63,7 @@ fn phase(name: &str, simulation: &mut Net, run: impl FnOnce(&mut Net)) {
 }
 
 fn report(simulation: &Net, empty: usize) {
-    let joined = simulation
-        .nodes()
-        .filter(|(_, node)| node.is_bootstrapped())
-        .count();
+    let joined = simulation.nodes().filter(|(_, node)| node.is_bootstrapped()).count();
     let contacts: usize = simulation.nodes().map(|(_, node)| node.table().len()).sum();
     let memory: usize = simulation.nodes().map(|(_, node)| node.memory()).sum();
     let count = simulation.len();
@@ -90,8 +81,7 @@ fn look_up(simulation: &mut Net, seed: u64) {
     for _ in 0..LOOKUPS {
         let (from, target) = (rng.below(simulation.len()), Key::random(&mut rng));
         simulation.call(from, |node, now| {
-            node.lookup(now, target, Request::FindNode(target), LookupOptions::default())
-                .is_ok()
+            node.lookup(now, target, Request::FindNode(target), LookupOptions::default()).is_ok()
         });
     }
     simulation.run_for(Duration::from_secs(30));
@@ -119,13 +109,6 @@ fn look_up(simulation: &mut Net, seed: u64) {
 /// Resident memory of this process in bytes; 0 where the system does not say.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap_or_default();
-    line.split_whitespace()
-        .next()
-        .and_then(|kib| kib.parse::<usize>().ok())
-        .unwrap_or(0)
-        * 1_024
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().next().and_then(|kib| kib.parse::<usize>().ok()).unwrap_or(0) * 1_024
 }

@@ -181,12 +181,7 @@ pub struct Links {
 impl Links {
     /// The same model and seed give the same fates, in the order in which they are asked for.
     pub fn new(model: LinkModel, seed: u64) -> Self {
-        Links {
-            model,
-            seed,
-            rng: Rng::from_number(seed),
-            groups: AddressMap::default(),
-        }
+        Links { model, seed, rng: Rng::from_number(seed), groups: AddressMap::default() }
     }
 
     /// The model in force.
@@ -203,8 +198,7 @@ impl Links {
     /// Addresses that are not named are in group 0. Datagrams on their way still arrive. Replaces an earlier cut.
     pub fn partition(&mut self, groups: impl IntoIterator<Item = (SocketAddr, u32)>) {
         self.groups.clear();
-        self.groups
-            .extend(groups.into_iter().filter(|&(_, group)| group != 0));
+        self.groups.extend(groups.into_iter().filter(|&(_, group)| group != 0));
     }
 
     /// Mends every cut.
@@ -243,11 +237,7 @@ impl Links {
         match self.model.latency {
             Latency::Constant(latency) => latency,
             Latency::Uniform { min, max } => min + max.saturating_sub(min).mul_f64(self.place(a, b)),
-            Latency::HeavyTailed {
-                floor,
-                median,
-                ceiling,
-            } => {
+            Latency::HeavyTailed { floor, median, ceiling } => {
                 let above = median.saturating_sub(floor);
                 let stretch =
                     heavy_tail(self.place(a, b)).min(ceiling.as_secs_f64() / above.as_secs_f64().max(1e-6));
@@ -286,9 +276,7 @@ impl Links {
         write_address(&mut hasher, from);
         write_address(&mut hasher, to);
         // Links change their state at different times.
-        let length = u64::try_from(bursts.length.as_micros())
-            .unwrap_or(u64::MAX)
-            .max(1);
+        let length = u64::try_from(bursts.length.as_micros()).unwrap_or(u64::MAX).max(1);
         let phase = hasher.finish() % length;
         hasher.write(&(now.as_micros().saturating_add(phase) / length).to_le_bytes());
         unit(hasher.finish()) < bursts.share

@@ -58,20 +58,12 @@ pub fn key_beside<K: Keyspace>(own: K) -> impl Strategy<Value = K> {
 
 /// Addresses that a node on the Internet may have, of both families, seldom two in one subnet.
 pub fn address() -> impl Strategy<Value = SocketAddr> {
-    prop_oneof![
-        any::<u32>().prop_map(address_v4),
-        any::<u32>().prop_map(address_v6)
-    ]
+    prop_oneof![any::<u32>().prop_map(address_v4), any::<u32>().prop_map(address_v6)]
 }
 
 /// Any addresses at all, those included that nobody may have: a stranger's claim.
 pub fn claimed_address() -> impl Strategy<Value = SocketAddr> {
-    let special = prop_oneof![
-        Just([127, 0, 0, 1]),
-        Just([10, 0, 0, 1]),
-        Just([0; 4]),
-        Just([255; 4])
-    ];
+    let special = prop_oneof![Just([127, 0, 0, 1]), Just([10, 0, 0, 1]), Just([0; 4]), Just([255; 4])];
     let ip = prop_oneof![special.prop_map(IpAddr::from), any::<IpAddr>()];
     let port = prop_oneof![1 => Just(0), 9 => any::<u16>()];
     prop_oneof![(ip, port).prop_map(SocketAddr::from), address()]

@@ -68,9 +68,7 @@ impl MemNetwork {
             opened: None,
             trace: SipHasher13::new(),
         };
-        MemNetwork {
-            shared: Arc::new(Mutex::new(shared)),
-        }
+        MemNetwork { shared: Arc::new(Mutex::new(shared)) }
     }
 
     /// A transport on this address, until it is dropped.
@@ -108,14 +106,8 @@ impl MemNetwork {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         let host = Arc::new(Host::default());
-        shared
-            .hosts
-            .extend(addrs.iter().map(|&addr| (addr, Arc::clone(&host))));
-        Ok(MemTransport {
-            network: self.clone(),
-            addrs,
-            host,
-        })
+        shared.hosts.extend(addrs.iter().map(|&addr| (addr, Arc::clone(&host))));
+        Ok(MemTransport { network: self.clone(), addrs, host })
     }
 }
 
@@ -126,9 +118,7 @@ impl Shared {
         write_address(&mut self.trace, from);
         write_address(&mut self.trace, to);
         self.trace.write(datagram);
-        let transit = self
-            .links
-            .transit(Moment::ZERO + elapsed, from, to, datagram.len());
+        let transit = self.links.transit(Moment::ZERO + elapsed, from, to, datagram.len());
         let Some(host) = self.hosts.get(&to) else { return };
         for delivery in transit.deliveries() {
             self.number += 1;

@@ -50,10 +50,7 @@ pub(crate) struct EventId(u32);
 
 impl<T: Copy> Wheel<T> {
     pub(crate) fn new() -> Self {
-        let slots = [Slot {
-            first: NONE,
-            last: NONE,
-        }; SLOTS];
+        let slots = [Slot { first: NONE, last: NONE }; SLOTS];
         Wheel {
             present: 0,
             levels: Box::new([Level { occupied: 0, slots }; LEVELS]),
@@ -63,19 +60,13 @@ impl<T: Copy> Wheel<T> {
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Adds an event. One for the past comes next.
     pub(crate) fn schedule(&mut self, at: Instant, value: T) -> EventId {
-        let event = Event {
-            at: at.as_micros().max(self.present),
-            previous: NONE,
-            next: NONE,
-            value,
-        };
+        let event = Event { at: at.as_micros().max(self.present), previous: NONE, next: NONE, value };
         let id = if let Some(place) = self.events.get_mut(self.vacant as usize) {
             let id = self.vacant;
             self.vacant = place.next;
@@ -129,14 +120,7 @@ impl<T: Copy> Wheel<T> {
     fn cascade(&mut self, level: usize, slot: usize) {
         let level = &mut self.levels[level];
         level.occupied &= !(1 << slot);
-        let mut id = std::mem::replace(
-            &mut level.slots[slot],
-            Slot {
-                first: NONE,
-                last: NONE,
-            },
-        )
-        .first;
+        let mut id = std::mem::replace(&mut level.slots[slot], Slot { first: NONE, last: NONE }).first;
         while id != NONE {
             let next = self.events[id as usize].next;
             self.link(id);
@@ -170,9 +154,7 @@ impl<T: Copy> Wheel<T> {
     }
 
     fn unlink(&mut self, id: u32) {
-        let Event {
-            at, previous, next, ..
-        } = self.events[id as usize];
+        let Event { at, previous, next, .. } = self.events[id as usize];
         let (level, slot) = self.place(at);
         let level = &mut self.levels[level];
         match previous {

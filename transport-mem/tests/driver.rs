@@ -25,14 +25,7 @@ fn spawn(network: &MemNetwork, key: Key<20>, addr: SocketAddr, seed: [u8; 32]) -
 }
 
 async fn find(from: &Door, target: Key<20>) -> Vec<Contact<Key<20>>> {
-    let search = from
-        .lookup(
-            Family::V4,
-            target,
-            Request::FindNode(target),
-            LookupOptions::default(),
-        )
-        .await;
+    let search = from.lookup(Family::V4, target, Request::FindNode(target), LookupOptions::default()).await;
     search.unwrap().finish().await.unwrap().closest
 }
 
@@ -43,9 +36,7 @@ async fn run(
     seed: u64,
 ) -> Vec<(Vec<Contact<Key<20>>>, Vec<Contact<Key<20>>>)> {
     let mut rng = Rng::from_number(seed);
-    let contacts: Vec<_> = (0..count)
-        .map(|n| Contact::new(Key::random(&mut rng), address_v4(n)))
-        .collect();
+    let contacts: Vec<_> = (0..count).map(|n| Contact::new(Key::random(&mut rng), address_v4(n))).collect();
     let mut doors = Vec::new();
     for contact in &contacts {
         let door = spawn(network, contact.key, contact.addr, rng.fork());
@@ -59,11 +50,7 @@ async fn run(
     let mut results = Vec::new();
     for (door, own) in doors.iter().zip(&contacts) {
         let target = Key::random(&mut rng);
-        let mut truth: Vec<_> = contacts
-            .iter()
-            .copied()
-            .filter(|contact| contact != own)
-            .collect();
+        let mut truth: Vec<_> = contacts.iter().copied().filter(|contact| contact != own).collect();
         truth.sort_by(|a, b| target.cmp_distance(&a.key, &b.key));
         truth.truncate(8);
         results.push((find(door, target).await, truth));
@@ -78,20 +65,14 @@ async fn p25_lookups_through_drivers_are_exact_and_take_no_time() {
     for (found, truth) in run(&network, 40, 1).await {
         assert_eq!(found, truth);
     }
-    assert!(
-        started.elapsed() > Duration::from_secs(60),
-        "but a lot of virtual time"
-    );
+    assert!(started.elapsed() > Duration::from_secs(60), "but a lot of virtual time");
 }
 
 #[test]
 fn p1_drivers_on_the_same_seed_send_the_same_datagrams() {
     let trace = |seed| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let network = MemNetwork::new(LinkModel::internet().with_loss(0.05), seed);
         runtime.block_on(run(&network, 15, seed));
         network.trace_hash()

@@ -17,9 +17,7 @@ type Net = Simulation<Tiny<20>, Tiny<20>>;
 fn network(seed: u64, count: u32, model: LinkModel, wire: bool) -> Net {
     let config = Arc::new(Config::default());
     let mut network = Net::new(seed, model).wire(wire);
-    network.grow(count as usize, Duration::from_secs(60) / count, |birth| {
-        node(birth, &config)
-    });
+    network.grow(count as usize, Duration::from_secs(60) / count, |birth| node(birth, &config));
     network.run_for(Duration::from_secs(60));
     network.take_events();
     network
@@ -28,18 +26,15 @@ fn network(seed: u64, count: u32, model: LinkModel, wire: bool) -> Net {
 /// One lookup each: who looks, and for what.
 fn searches(network: &Net, count: usize, seed: u64) -> Vec<(NodeIndex, Key<20>)> {
     let mut rng = Rng::from_number(seed);
-    (0..count)
-        .map(|_| (rng.below(network.len()), Key::random(&mut rng)))
-        .collect()
+    (0..count).map(|_| (rng.below(network.len()), Key::random(&mut rng))).collect()
 }
 
 /// Runs the lookups, all at once, and gives the report of each.
 fn find(network: &mut Net, searches: &[(NodeIndex, Key<20>)]) -> Vec<LookupReport<Key<20>>> {
     for &(from, target) in searches {
         let options = LookupOptions::default();
-        let lookup = network.call(from, |node, now| {
-            node.lookup(now, target, Request::FindNode(target), options)
-        });
+        let lookup =
+            network.call(from, |node, now| node.lookup(now, target, Request::FindNode(target), options));
         lookup.expect("alive").expect("few lookups");
     }
     network.run_for(Duration::from_secs(30));
@@ -50,23 +45,14 @@ fn find(network: &mut Net, searches: &[(NodeIndex, Key<20>)]) -> Vec<LookupRepor
             reports.insert((by, report.target), report);
         }
     }
-    searches
-        .iter()
-        .map(|search| reports.remove(search).expect("every lookup ends"))
-        .collect()
+    searches.iter().map(|search| reports.remove(search).expect("every lookup ends")).collect()
 }
 
 /// How many of them found exactly the 8 closest live nodes.
 fn exact(network: &mut Net, searches: &[(NodeIndex, Key<20>)]) -> usize {
     let found = find(network, searches);
-    let truth = searches
-        .iter()
-        .map(|(from, target)| network.closest_live(target, 8, Some(*from)));
-    found
-        .into_iter()
-        .zip(truth)
-        .filter(|(report, truth)| report.closest == *truth)
-        .count()
+    let truth = searches.iter().map(|(from, target)| network.closest_live(target, 8, Some(*from)));
+    found.into_iter().zip(truth).filter(|(report, truth)| report.closest == *truth).count()
 }
 
 #[test]
@@ -103,9 +89,7 @@ fn p28_the_order_of_replies_does_not_change_what_is_found() {
         let searches = searches(&network, 100, 5);
         // Other distances from here on: the same tables, another order.
         *network.links_mut() = Links::new(LinkModel::internet(), order);
-        let found = find(&mut network, &searches)
-            .into_iter()
-            .map(|report| report.closest);
+        let found = find(&mut network, &searches).into_iter().map(|report| report.closest);
         (found.collect::<Vec<_>>(), network.trace_hash())
     });
     assert!(results[0].0 == results[1].0 && results[0].0 == results[2].0);

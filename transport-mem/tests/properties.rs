@@ -20,27 +20,20 @@ fn node(birth: Birth<Key<8>>) -> Node<Tiny<8>, Tiny<8>> {
 
 /// A few at every change; more if `PROPTEST_CASES` asks for more.
 fn cases() -> ProptestConfig {
-    let wanted = std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|cases| cases.parse().ok());
+    let wanted = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     ProptestConfig::with_cases(wanted.unwrap_or(64))
 }
 
 fn start(network: &mut Net, from: NodeIndex, target: Key<8>) {
     let options = LookupOptions::default();
-    let started = network.call(from, |node, now| {
-        node.lookup(now, target, Request::FindNode(target), options)
-    });
+    let started =
+        network.call(from, |node, now| node.lookup(now, target, Request::FindNode(target), options));
     started.expect("alive").expect("few lookups");
 }
 
 fn reports(network: &mut Net, of: NodeIndex) -> Vec<LookupReport<Key<8>>> {
     let report = |event| {
-        if let Event::LookupDone { report, .. } = event {
-            Some(report)
-        } else {
-            None
-        }
+        if let Event::LookupDone { report, .. } = event { Some(report) } else { None }
     };
     network.events(of).into_iter().filter_map(report).collect()
 }

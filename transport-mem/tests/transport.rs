@@ -22,16 +22,9 @@ async fn drain(transport: &mut MemTransport) -> Vec<(Duration, SocketAddr, Vec<u
     let start = Instant::now();
     let mut seen = Vec::new();
     let mut inbox = Inbox::default();
-    while timeout(Duration::from_secs(60), transport.recv(&mut inbox))
-        .await
-        .is_ok()
-    {
+    while timeout(Duration::from_secs(60), transport.recv(&mut inbox)).await.is_ok() {
         assert!(!inbox.is_empty());
-        seen.extend(
-            inbox
-                .iter()
-                .map(|(from, bytes)| (start.elapsed(), from, bytes.to_vec())),
-        );
+        seen.extend(inbox.iter().map(|(from, bytes)| (start.elapsed(), from, bytes.to_vec())));
         inbox.clear();
     }
     seen
@@ -48,26 +41,16 @@ async fn datagrams_arrive_in_order_after_the_latency() {
     let late = Duration::from_millis(20);
     let seen = drain(&mut bob).await;
     assert_eq!(
-        seen.iter()
-            .map(|(_, from, bytes)| (*from, &bytes[..]))
-            .collect::<Vec<_>>(),
+        seen.iter().map(|(_, from, bytes)| (*from, &bytes[..])).collect::<Vec<_>>(),
         [(a, &b"one"[..]), (a, b"two")]
     );
-    assert!(
-        seen.iter()
-            .all(|(at, ..)| *at >= late && *at <= late + Duration::from_millis(1)),
-        "{seen:?}"
-    );
+    assert!(seen.iter().all(|(at, ..)| *at >= late && *at <= late + Duration::from_millis(1)), "{seen:?}");
     assert_eq!(drain(&mut alice).await, []);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_abandoned_recv_loses_nothing_and_a_nearer_datagram_overtakes() {
-    let model = LinkModel {
-        reorder: 0.5,
-        hold: Duration::from_secs(10),
-        ..LinkModel::perfect()
-    };
+    let model = LinkModel { reorder: 0.5, hold: Duration::from_secs(10), ..LinkModel::perfect() };
     let network = MemNetwork::new(model, 5);
     let [a, b] = [0, 1].map(address_v4);
     let (mut alice, mut bob) = (network.bind(a).unwrap(), network.bind(b).unwrap());
@@ -83,11 +66,7 @@ async fn an_abandoned_recv_loses_nothing_and_a_nearer_datagram_overtakes() {
             }
         }
     }
-    let order: Vec<u8> = drain(&mut bob)
-        .await
-        .into_iter()
-        .map(|(_, _, bytes)| bytes[0])
-        .collect();
+    let order: Vec<u8> = drain(&mut bob).await.into_iter().map(|(_, _, bytes)| bytes[0]).collect();
     assert!(!order.is_sorted(), "some were overtaken");
     let mut all = order;
     all.sort_unstable();
@@ -107,13 +86,7 @@ async fn a_partition_cuts_and_a_dropped_transport_frees_its_addresses() {
     assert_eq!(drain(&mut bob).await.len(), 1);
     drop(bob);
     let mut bob = network.bind_dual(b, address_v6(1)).unwrap();
-    assert_eq!(
-        network
-            .bind_dual(address_v4(7), address_v4(8))
-            .unwrap_err()
-            .kind(),
-        ErrorKind::InvalidInput
-    );
+    assert_eq!(network.bind_dual(address_v4(7), address_v4(8)).unwrap_err().kind(), ErrorKind::InvalidInput);
     assert_eq!(bob.local_addrs().unwrap(), [b, address_v6(1)]);
     send(&mut alice, address_v6(1), b"no such family here").await;
     send(&mut alice, b, b"again").await;
@@ -123,17 +96,10 @@ async fn a_partition_cuts_and_a_dropped_transport_frees_its_addresses() {
 #[test]
 fn p1_the_same_seed_gives_the_same_run() {
     let run = |seed| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            let model = LinkModel {
-                duplicate: 0.1,
-                corrupt: 0.1,
-                ..LinkModel::internet().with_loss(0.2)
-            };
+            let model = LinkModel { duplicate: 0.1, corrupt: 0.1, ..LinkModel::internet().with_loss(0.2) };
             let network = MemNetwork::new(model, seed);
             let mut hub = network.bind(address_v4(0)).unwrap();
             for n in 1..=20 {

@@ -24,11 +24,8 @@ const LOST: Duration = Duration::from_millis(200);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
     let mut args = std::env::args().skip(1);
-    let to: SocketAddr = args
-        .next()
-        .ok_or_else(|| invalid("an address is needed"))?
-        .parse()
-        .map_err(invalid)?;
+    let to: SocketAddr =
+        args.next().ok_or_else(|| invalid("an address is needed"))?.parse().map_err(invalid)?;
     let payload = payload(&args.next().unwrap_or_else(|| "ping".into()))?;
     let window: usize = args.next().as_deref().unwrap_or("256").parse().map_err(invalid)?;
     let seconds: u64 = args.next().as_deref().unwrap_or("5").parse().map_err(invalid)?;
@@ -73,9 +70,7 @@ fn payload(name: &str) -> io::Result<Vec<u8>> {
             .chunks(2)
             .map(|pair| u8::from_str_radix(str::from_utf8(pair).map_err(invalid)?, 16).map_err(invalid))
             .collect(),
-        _ => Err(invalid(
-            "the payload is ping, find_node, get_peers, hex:… or file:…",
-        )),
+        _ => Err(invalid("the payload is ping, find_node, get_peers, hex:… or file:…")),
     }
 }
 

@@ -24,11 +24,7 @@ pub struct UdpConfig {
 
 impl Default for UdpConfig {
     fn default() -> Self {
-        UdpConfig {
-            receive_buffer: BUFFER,
-            send_buffer: BUFFER,
-            batched: true,
-        }
+        UdpConfig { receive_buffer: BUFFER, send_buffer: BUFFER, batched: true }
     }
 }
 

@@ -47,11 +47,7 @@ pub(crate) struct SystemSocket {
 
 impl SystemSocket {
     pub(crate) fn new(socket: UdpSocket, batched: bool) -> io::Result<Self> {
-        Ok(SystemSocket {
-            local: socket.local_addr()?,
-            socket,
-            batched,
-        })
+        Ok(SystemSocket { local: socket.local_addr()?, socket, batched })
     }
 }
 
@@ -69,18 +65,10 @@ impl Socket for SystemSocket {
     }
 
     fn try_recv(&self, deliver: impl FnMut(SocketAddr, &[u8])) -> io::Result<()> {
-        if self.batched {
-            batch::receive(self, deliver)
-        } else {
-            single::receive(self, deliver)
-        }
+        if self.batched { batch::receive(self, deliver) } else { single::receive(self, deliver) }
     }
 
     fn try_send(&self, datagrams: &[(SocketAddr, &[u8])]) -> io::Result<usize> {
-        if self.batched {
-            batch::send(self, datagrams)
-        } else {
-            single::send(self, datagrams)
-        }
+        if self.batched { batch::send(self, datagrams) } else { single::send(self, datagrams) }
     }
 }

@@ -39,10 +39,7 @@ pub(crate) struct Sockets<S> {
 
 impl<S: Socket> Sockets<S> {
     pub(crate) fn new(sockets: Vec<S>) -> Self {
-        Sockets {
-            sockets,
-            counters: Counters::default(),
-        }
+        Sockets { sockets, counters: Counters::default() }
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -105,9 +102,7 @@ impl<S: Socket> Sockets<S> {
             counts.received += received;
             counts.truncated += truncated;
             counts.receive_calls += u64::from(received > 0);
-            let failed = result
-                .as_ref()
-                .is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock);
+            let failed = result.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock);
             counts.receive_errors += u64::from(failed);
         });
         result
@@ -140,8 +135,7 @@ impl<S: Socket> Sockets<S> {
                 }
                 Err(error) if is_passing(&error) => {
                     if pauses == MAX_PAUSES {
-                        self.counters
-                            .update(|counts| counts.congested += datagrams.len() as u64);
+                        self.counters.update(|counts| counts.congested += datagrams.len() as u64);
                         break;
                     }
                     pauses += 1;
@@ -173,9 +167,7 @@ const NO_BUFFERS: i32 = 10_055;
 
 async fn pause<S: Socket>(socket: &S, error: &io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::WouldBlock {
-        timeout(WRITABLE_PAUSE, poll_fn(|cx| socket.poll_writable(cx)))
-            .await
-            .unwrap_or(Ok(()))
+        timeout(WRITABLE_PAUSE, poll_fn(|cx| socket.poll_writable(cx))).await.unwrap_or(Ok(()))
     } else {
         sleep(MEMORY_PAUSE).await;
         Ok(())

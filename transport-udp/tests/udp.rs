@@ -1,11 +1,6 @@
 //! The transport over real sockets on loopback, with batches and without.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "these are tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -23,11 +18,7 @@ use transport_udp::{MAX_DATAGRAM, UdpConfig, UdpTransport};
 const V4: &str = "127.0.0.1:0";
 const V6: &str = "[::1]:0";
 /// For a test that gives its port up for a moment: where possible, an address that no other test takes ports of.
-const OWN: &str = if cfg!(target_os = "linux") {
-    "127.0.0.51:0"
-} else {
-    V4
-};
+const OWN: &str = if cfg!(target_os = "linux") { "127.0.0.51:0" } else { V4 };
 
 /// With batches and, as on systems without them, one call a datagram.
 fn configs() -> [UdpConfig; 2] {
@@ -36,11 +27,7 @@ fn configs() -> [UdpConfig; 2] {
 
 /// Loopback addresses to bind to; a machine may be without IPv6.
 async fn loopbacks() -> Vec<&'static str> {
-    if UdpSocket::bind(V6).await.is_ok() {
-        vec![V4, V6]
-    } else {
-        vec![V4]
-    }
+    if UdpSocket::bind(V6).await.is_ok() { vec![V4, V6] } else { vec![V4] }
 }
 
 fn addr(transport: &UdpTransport) -> SocketAddr {
@@ -49,9 +36,7 @@ fn addr(transport: &UdpTransport) -> SocketAddr {
 
 /// Only a failed test meets the limit.
 async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), future)
-        .await
-        .expect("in time")
+    tokio::time::timeout(Duration::from_secs(30), future).await.expect("in time")
 }
 
 async fn send(transport: &mut UdpTransport, datagrams: impl IntoIterator<Item = (SocketAddr, Vec<u8>)>) {
@@ -79,10 +64,8 @@ async fn receive(transport: &mut UdpTransport, count: usize) -> Vec<(SocketAddr,
 async fn fs_c1_ipv4_and_ipv6_carry_datagrams_there_and_back() {
     for config in configs() {
         for loopback in loopbacks().await {
-            let (mut alice, mut bob) = (
-                config.bind(loopback).await.unwrap(),
-                config.bind(loopback).await.unwrap(),
-            );
+            let (mut alice, mut bob) =
+                (config.bind(loopback).await.unwrap(), config.bind(loopback).await.unwrap());
             send(&mut alice, [(addr(&bob), b"there".to_vec())]).await;
             let received = receive(&mut bob, 1).await;
             assert_eq!(received, [(addr(&alice), b"there".to_vec())]);
@@ -100,16 +83,9 @@ async fn fs_c1_one_transport_serves_both_families_on_one_port() {
     for config in configs() {
         let mut both = dual(&config).await;
         let port = addr(&both).port();
-        let (v4, v6) = (
-            ([127, 0, 0, 1], port).into(),
-            ([0, 0, 0, 0, 0, 0, 0, 1], port).into(),
-        );
+        let (v4, v6) = (([127, 0, 0, 1], port).into(), ([0, 0, 0, 0, 0, 0, 0, 1], port).into());
         let (mut alice, mut bob) = (config.bind(V4).await.unwrap(), config.bind(V6).await.unwrap());
-        send(
-            &mut both,
-            [(addr(&bob), b"6".to_vec()), (addr(&alice), b"4".to_vec())],
-        )
-        .await;
+        send(&mut both, [(addr(&bob), b"6".to_vec()), (addr(&alice), b"4".to_vec())]).await;
         assert_eq!(receive(&mut alice, 1).await, [(v4, b"4".to_vec())]);
         assert_eq!(receive(&mut bob, 1).await, [(v6, b"6".to_vec())]);
 
@@ -130,10 +106,7 @@ async fn dual(config: &UdpConfig) -> UdpTransport {
         let v4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
         let v6 = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0);
         if let Ok(transport) = config.bind_dual(v4, v6).await {
-            assert_eq!(
-                transport.local_addrs().unwrap(),
-                [v4.into(), SocketAddr::from(v6)]
-            );
+            assert_eq!(transport.local_addrs().unwrap(), [v4.into(), SocketAddr::from(v6)]);
             return transport;
         }
     }
@@ -150,15 +123,11 @@ async fn two_hundred_datagrams_reach_twenty_sockets() {
                 receivers.push(config.bind(loopback).await.unwrap());
             }
             let to: Vec<_> = receivers.iter().map(addr).collect();
-            send(
-                &mut sender,
-                (0..200_u8).map(|number| (to[usize::from(number) % 20], vec![number; 100])),
-            )
-            .await;
+            send(&mut sender, (0..200_u8).map(|number| (to[usize::from(number) % 20], vec![number; 100])))
+                .await;
             for (first, receiver) in (0..).zip(&mut receivers) {
-                let expected: Vec<_> = (0..10)
-                    .map(|turn| (addr(&sender), vec![first + 20 * turn; 100]))
-                    .collect();
+                let expected: Vec<_> =
+                    (0..10).map(|turn| (addr(&sender), vec![first + 20 * turn; 100])).collect();
                 assert_eq!(receive(receiver, 10).await, expected);
             }
             let counts = sender.counters().read();
@@ -170,38 +139,21 @@ async fn two_hundred_datagrams_reach_twenty_sockets() {
 #[tokio::test]
 #[cfg(target_os = "linux")]
 async fn a_system_call_carries_many_datagrams() {
-    let (mut alice, mut bob) = (
-        UdpTransport::bind(V4).await.unwrap(),
-        UdpTransport::bind(V4).await.unwrap(),
-    );
+    let (mut alice, mut bob) = (UdpTransport::bind(V4).await.unwrap(), UdpTransport::bind(V4).await.unwrap());
     send(&mut alice, (0..200).map(|_| (addr(&bob), vec![1; 100]))).await;
     receive(&mut bob, 200).await;
     let (sent, received) = (alice.counters().read(), bob.counters().read());
     assert_eq!((sent.sent, sent.send_calls), (200, 4));
-    assert!(
-        received.received == 200 && received.receive_calls <= 100,
-        "{received:?}"
-    );
+    assert!(received.received == 200 && received.receive_calls <= 100, "{received:?}");
 }
 
 #[tokio::test]
 async fn t11_datagrams_over_the_limit_arrive_cut_and_counted() {
     for config in configs() {
         let (mut alice, mut bob) = (config.bind(V4).await.unwrap(), config.bind(V4).await.unwrap());
-        let lengths = [
-            1,
-            MAX_DATAGRAM - 1,
-            MAX_DATAGRAM,
-            MAX_DATAGRAM + 1,
-            MAX_DATAGRAM + 2,
-            65_507,
-        ];
+        let lengths = [1, MAX_DATAGRAM - 1, MAX_DATAGRAM, MAX_DATAGRAM + 1, MAX_DATAGRAM + 2, 65_507];
         send(&mut alice, lengths.map(|length| (addr(&bob), vec![7; length]))).await;
-        let received: Vec<_> = receive(&mut bob, lengths.len())
-            .await
-            .iter()
-            .map(|(_, d)| d.len())
-            .collect();
+        let received: Vec<_> = receive(&mut bob, lengths.len()).await.iter().map(|(_, d)| d.len()).collect();
         assert_eq!(received, lengths.map(|length| length.min(MAX_DATAGRAM + 1)));
         assert_eq!(bob.counters().read().truncated, 3);
     }
@@ -211,16 +163,8 @@ async fn t11_datagrams_over_the_limit_arrive_cut_and_counted() {
 async fn t19_empty_datagrams_are_delivered() {
     for config in configs() {
         let (mut alice, mut bob) = (config.bind(V4).await.unwrap(), config.bind(V4).await.unwrap());
-        send(
-            &mut alice,
-            [b"".as_slice(), b"", b"x"].map(|bytes| (addr(&bob), bytes.to_vec())),
-        )
-        .await;
-        let received: Vec<_> = receive(&mut bob, 3)
-            .await
-            .into_iter()
-            .map(|(_, datagram)| datagram)
-            .collect();
+        send(&mut alice, [b"".as_slice(), b"", b"x"].map(|bytes| (addr(&bob), bytes.to_vec()))).await;
+        let received: Vec<_> = receive(&mut bob, 3).await.into_iter().map(|(_, datagram)| datagram).collect();
         assert_eq!(received, [b"".as_slice(), b"", b"x"]);
     }
 }
@@ -229,17 +173,11 @@ async fn t19_empty_datagrams_are_delivered() {
 async fn t19_a_refused_port_does_not_end_receiving() {
     for config in configs() {
         for loopback in loopbacks().await {
-            let (mut alice, mut bob) = (
-                config.bind(loopback).await.unwrap(),
-                config.bind(loopback).await.unwrap(),
-            );
+            let (mut alice, mut bob) =
+                (config.bind(loopback).await.unwrap(), config.bind(loopback).await.unwrap());
             let closed = SocketAddr::new(addr(&bob).ip(), 1);
             for _ in 0..10 {
-                send(
-                    &mut alice,
-                    [(closed, b"anyone?".to_vec()), (addr(&bob), b"bob?".to_vec())],
-                )
-                .await;
+                send(&mut alice, [(closed, b"anyone?".to_vec()), (addr(&bob), b"bob?".to_vec())]).await;
                 receive(&mut bob, 1).await;
                 send(&mut bob, [(addr(&alice), b"here".to_vec())]).await;
                 assert_eq!(receive(&mut alice, 1).await, [(addr(&bob), b"here".to_vec())]);
@@ -267,15 +205,9 @@ async fn t19_what_the_system_refuses_costs_only_itself() {
             (to, vec![3]),
         ];
         send(&mut alice, datagrams).await;
-        assert_eq!(
-            receive(&mut bob, 3).await,
-            [1, 2, 3].map(|number| (addr(&alice), vec![number]))
-        );
+        assert_eq!(receive(&mut bob, 3).await, [1, 2, 3].map(|number| (addr(&alice), vec![number])));
         let counts = alice.counters().read();
-        assert_eq!(
-            (counts.sent, counts.refused, counts.no_socket, counts.congested),
-            (3, 4, 1, 0)
-        );
+        assert_eq!((counts.sent, counts.refused, counts.no_socket, counts.congested), (3, 4, 1, 0));
     }
 }
 
@@ -289,11 +221,7 @@ async fn a_dropped_recv_loses_nothing() {
         for burst in 0..BURSTS {
             let numbers = sent..sent + burst % 3;
             sent = numbers.end;
-            send(
-                &mut alice,
-                numbers.map(|number| (addr(&bob), number.to_be_bytes().to_vec())),
-            )
-            .await;
+            send(&mut alice, numbers.map(|number| (addr(&bob), number.to_be_bytes().to_vec()))).await;
             if poll_once(bob.recv(&mut inbox)).await.is_pending() {
                 dropped += 1;
                 assert!(inbox.is_empty());
@@ -302,18 +230,9 @@ async fn a_dropped_recv_loses_nothing() {
             received.extend(inbox.iter().map(|(_, datagram)| datagram.to_vec()));
             inbox.clear();
         }
-        received.extend(
-            receive(&mut bob, sent as usize - received.len())
-                .await
-                .into_iter()
-                .map(|(_, d)| d),
-        );
+        received.extend(receive(&mut bob, sent as usize - received.len()).await.into_iter().map(|(_, d)| d));
         received.sort();
-        assert!(
-            received
-                .into_iter()
-                .eq((0..sent).map(|number| number.to_be_bytes().to_vec()))
-        );
+        assert!(received.into_iter().eq((0..sent).map(|number| number.to_be_bytes().to_vec())));
         assert!(dropped >= BURSTS / 10, "{dropped} dropped");
     }
 }
@@ -368,9 +287,7 @@ async fn a_transport_moves_from_thread_to_thread() {
             assert!(inbox.iter().eq([(to, [turn].as_slice())]));
             transport
         };
-        transport = thread::spawn(move || runtime.block_on(there_and_back))
-            .join()
-            .unwrap();
+        transport = thread::spawn(move || runtime.block_on(there_and_back)).join().unwrap();
     }
 }
 

@@ -43,28 +43,33 @@ pub(super) const NO_VALUE: Invalid = Invalid("key without a value");
 pub(super) const DUPLICATE: Invalid = Invalid("key given twice");
 pub(super) const DISORDER: Invalid = Invalid("too many keys out of order");
 
-/// One value, key or end of a container.
+/// One value, key or end of a container. Plain numbers without padding, so that an empty tape is a run of zeros.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Token {
     pub(super) kind: Kind,
+    /// How many bytes after the token a string's content starts; 0 for all else.
+    pub(super) header: u8,
     /// Where it starts in the input.
     pub(super) at: u16,
     /// The token after this value: its next sibling, or its container's end.
     pub(super) next: u16,
 }
 
+impl Token {
+    const VACANT: Token = Token { kind: Kind::End, header: 0, at: 0, next: 0 };
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum Kind {
-    End,
+    End = 0,
     Int,
-    /// The content starts `header` bytes after the token.
-    Bytes {
-        header: u8,
-    },
+    Bytes,
     List,
-    Dict {
-        sorted: bool,
-    },
+    /// Keys in order.
+    Dict,
+    /// Keys out of order.
+    UnsortedDict,
 }
 
 /// Room for the tokens of one input; 3 KiB, meant for the stack.
@@ -76,13 +81,7 @@ pub struct Tape {
 impl Tape {
     /// An empty tape.
     pub const fn new() -> Self {
-        Tape {
-            tokens: [Token {
-                kind: Kind::End,
-                at: 0,
-                next: 0,
-            }; MAX_TOKENS],
-        }
+        Tape { tokens: [Token::VACANT; MAX_TOKENS] }
     }
 
     /// Reads exactly one value, the whole of `input`.
@@ -93,13 +92,7 @@ impl Tape {
         if input.len() > MAX_INPUT {
             return Err(TOO_LONG);
         }
-        let mut reader = Reader {
-            input,
-            at: 0,
-            tape: &mut self.tokens,
-            len: 0,
-            frames: Frames::new(),
-        };
+        let mut reader = Reader { input, at: 0, tape: &mut self.tokens, len: 0, frames: Frames::new() };
         reader.run()?;
         let len = reader.len;
         let tokens = self.tokens.get(..len).ok_or(TOO_MANY)?;
@@ -140,17 +133,8 @@ struct Frames {
 
 impl Frames {
     const fn new() -> Self {
-        let vacant = Frame {
-            open: 0,
-            expects: Expects::Item,
-            last_key: 0,
-            keys: 0,
-            sorted: true,
-        };
-        Frames {
-            depth: 0,
-            items: [vacant; MAX_DEPTH],
-        }
+        let vacant = Frame { open: 0, expects: Expects::Item, last_key: 0, keys: 0, sorted: true };
+        Frames { depth: 0, items: [vacant; MAX_DEPTH] }
     }
 
     fn top(&mut self) -> Option<&mut Frame> {
@@ -159,13 +143,7 @@ impl Frames {
 
     fn push(&mut self, open: u16, expects: Expects) -> Result<(), Invalid> {
         let frame = self.items.get_mut(self.depth).ok_or(TOO_DEEP)?;
-        *frame = Frame {
-            open,
-            expects,
-            last_key: 0,
-            keys: 0,
-            sorted: true,
-        };
+        *frame = Frame { open, expects, last_key: 0, keys: 0, sorted: true };
         self.depth = self.depth.saturating_add(1);
         Ok(())
     }
@@ -199,18 +177,14 @@ impl<'a> Reader<'a, '_> {
                 _ if expects == Some(Expects::Key) => return Err(BAD_KEY),
                 b'i' => self.int()?,
                 b'l' => self.open(Kind::List, Expects::Item)?,
-                b'd' => self.open(Kind::Dict { sorted: true }, Expects::Key)?,
+                b'd' => self.open(Kind::Dict, Expects::Key)?,
                 _ => return Err(UNEXPECTED),
             }
             if self.frames.depth == 0 {
                 break;
             }
         }
-        if self.at == self.input.len() {
-            Ok(())
-        } else {
-            Err(TRAILING)
-        }
+        if self.at == self.input.len() { Ok(()) } else { Err(TRAILING) }
     }
 
     fn rest(&self) -> &'a [u8] {
@@ -218,11 +192,12 @@ impl<'a> Reader<'a, '_> {
     }
 
     /// Writes a token of `length` input bytes and moves past it; gives its index.
-    fn push(&mut self, kind: Kind, length: usize) -> Result<u16, Invalid> {
+    fn push(&mut self, kind: Kind, header: u8, length: usize) -> Result<u16, Invalid> {
         let slot = self.tape.get_mut(self.len).ok_or(TOO_MANY)?;
         let index = u16::try_from(self.len).map_err(|_| TOO_MANY)?;
         *slot = Token {
             kind,
+            header,
             at: u16::try_from(self.at).map_err(|_| TOO_LONG)?,
             next: index.saturating_add(1),
         };
@@ -242,7 +217,7 @@ impl<'a> Reader<'a, '_> {
 
     fn open(&mut self, kind: Kind, expects: Expects) -> Result<(), Invalid> {
         self.value_taken();
-        let open = self.push(kind, 1)?;
+        let open = self.push(kind, 0, 1)?;
         self.frames.push(open, expects)
     }
 
@@ -251,24 +226,21 @@ impl<'a> Reader<'a, '_> {
             return Err(NO_VALUE);
         }
         let frame = self.frames.pop().ok_or(UNEXPECTED)?;
-        let end = self.push(Kind::End, 1)?;
+        let end = self.push(Kind::End, 0, 1)?;
         let token = self.tape.get_mut(usize::from(frame.open)).ok_or(TOO_MANY)?;
         token.next = end.saturating_add(1);
-        if let Kind::Dict { sorted } = &mut token.kind {
-            *sorted = frame.sorted;
+        if !frame.sorted {
+            token.kind = Kind::UnsortedDict;
         }
         Ok(())
     }
 
     fn int(&mut self) -> Result<(), Invalid> {
         let text = self.rest().get(1..).unwrap_or_default();
-        let end = text
-            .iter()
-            .take(MAX_INT_DIGITS.saturating_add(1))
-            .position(|byte| *byte == b'e');
+        let end = text.iter().take(MAX_INT_DIGITS.saturating_add(1)).position(|byte| *byte == b'e');
         let digits = end.and_then(|end| text.get(..end)).ok_or(BAD_INT)?;
         decimal(digits).ok_or(BAD_INT)?;
-        self.push(Kind::Int, digits.len().saturating_add(2))?;
+        self.push(Kind::Int, 0, digits.len().saturating_add(2))?;
         self.value_taken();
         Ok(())
     }
@@ -280,7 +252,7 @@ impl<'a> Reader<'a, '_> {
         if total > rest.len() {
             return Err(TRUNCATED);
         }
-        let index = self.push(Kind::Bytes { header }, total)?;
+        let index = self.push(Kind::Bytes, header, total)?;
         match expects {
             Some(Expects::Key) => self.key(index),
             _ => {
@@ -292,14 +264,7 @@ impl<'a> Reader<'a, '_> {
 
     /// Takes the string at `index` as the innermost dictionary's next key.
     fn key(&mut self, index: u16) -> Result<(), Invalid> {
-        let Some(&mut Frame {
-            open,
-            last_key,
-            keys,
-            sorted,
-            ..
-        }) = self.frames.top()
-        else {
+        let Some(&mut Frame { open, last_key, keys, sorted, .. }) = self.frames.top() else {
             return Err(BAD_KEY);
         };
         let in_order = keys == 0 || self.text(last_key) < self.text(index);
@@ -328,10 +293,7 @@ impl<'a> Reader<'a, '_> {
             if self.text(key) == own {
                 return Err(DUPLICATE);
             }
-            let value = self
-                .tape
-                .get(usize::from(key.saturating_add(1)))
-                .ok_or(TOO_MANY)?;
+            let value = self.tape.get(usize::from(key.saturating_add(1))).ok_or(TOO_MANY)?;
             key = value.next;
         }
         Ok(())
@@ -339,12 +301,7 @@ impl<'a> Reader<'a, '_> {
 
     /// The content of the string at `index`.
     fn text(&self, index: u16) -> &'a [u8] {
-        let Some(&Token {
-            kind: Kind::Bytes { header },
-            at,
-            next,
-        }) = self.tape.get(usize::from(index))
-        else {
+        let Some(&Token { kind: Kind::Bytes, header, at, next }) = self.tape.get(usize::from(index)) else {
             return &[];
         };
         // The token after the newest one is not written yet: there the string ends where reading goes on.
@@ -352,9 +309,7 @@ impl<'a> Reader<'a, '_> {
             Some(token) if usize::from(next) < self.len => usize::from(token.at),
             _ => self.at,
         };
-        self.input
-            .get(usize::from(at).saturating_add(usize::from(header))..end)
-            .unwrap_or_default()
+        self.input.get(usize::from(at).saturating_add(usize::from(header))..end).unwrap_or_default()
     }
 }
 
@@ -370,11 +325,7 @@ fn string_header(rest: &[u8]) -> Result<(usize, u8), Invalid> {
             _ => return Err(BAD_LENGTH),
         }
     }
-    Err(if rest.len() > MAX_LENGTH_DIGITS {
-        BAD_LENGTH
-    } else {
-        TRUNCATED
-    })
+    Err(if rest.len() > MAX_LENGTH_DIGITS { BAD_LENGTH } else { TRUNCATED })
 }
 
 /// Counts the bytes looked at, for the test that bounds them (P31).

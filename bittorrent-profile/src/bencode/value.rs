@@ -15,11 +15,7 @@ pub struct Value<'a> {
 
 impl<'a> Value<'a> {
     pub(super) const fn root(input: &'a [u8], tokens: &'a [Token]) -> Self {
-        Value {
-            input,
-            tokens,
-            index: 0,
-        }
+        Value { input, tokens, index: 0 }
     }
 
     fn token(&self) -> Option<&'a Token> {
@@ -28,14 +24,11 @@ impl<'a> Value<'a> {
 
     /// Where the token at `index` starts; past the last one, the input's end.
     fn start(&self, index: usize) -> usize {
-        self.tokens
-            .get(index)
-            .map_or(self.input.len(), |token| usize::from(token.at))
+        self.tokens.get(index).map_or(self.input.len(), |token| usize::from(token.at))
     }
 
     fn next(&self) -> usize {
-        self.token()
-            .map_or(self.tokens.len(), |token| usize::from(token.next))
+        self.token().map_or(self.tokens.len(), |token| usize::from(token.next))
     }
 
     fn moved(self, index: usize) -> Self {
@@ -44,15 +37,14 @@ impl<'a> Value<'a> {
 
     /// The bytes it was written with, exactly as they came.
     pub fn raw(&self) -> &'a [u8] {
-        self.input
-            .get(self.start(self.index)..self.start(self.next()))
-            .unwrap_or_default()
+        self.input.get(self.start(self.index)..self.start(self.next())).unwrap_or_default()
     }
 
     /// The content of a string; `None` for anything else.
     pub fn bytes(&self) -> Option<&'a [u8]> {
-        match self.token()?.kind {
-            Kind::Bytes { header } => self.raw().get(usize::from(header)..),
+        let token = self.token()?;
+        match token.kind {
+            Kind::Bytes => self.raw().get(usize::from(token.header)..),
             _ => None,
         }
     }
@@ -65,11 +57,7 @@ impl<'a> Value<'a> {
     /// An integer; `None` for anything else.
     pub fn int(&self) -> Option<i64> {
         match self.token()?.kind {
-            Kind::Int => self
-                .raw()
-                .strip_prefix(b"i")?
-                .strip_suffix(b"e")
-                .and_then(decimal),
+            Kind::Int => self.raw().strip_prefix(b"i")?.strip_suffix(b"e").and_then(decimal),
             _ => None,
         }
     }
@@ -77,9 +65,7 @@ impl<'a> Value<'a> {
     /// A list; `None` for anything else.
     pub fn list(&self) -> Option<List<'a>> {
         match self.token()?.kind {
-            Kind::List => Some(List {
-                at: self.moved(self.index.saturating_add(1)),
-            }),
+            Kind::List => Some(List { at: self.moved(self.index.saturating_add(1)) }),
             _ => None,
         }
     }
@@ -87,9 +73,7 @@ impl<'a> Value<'a> {
     /// A dictionary; `None` for anything else.
     pub fn dict(&self) -> Option<Dict<'a>> {
         match self.token()?.kind {
-            Kind::Dict { .. } => Some(Dict {
-                at: self.moved(self.index.saturating_add(1)),
-            }),
+            Kind::Dict | Kind::UnsortedDict => Some(Dict { at: self.moved(self.index.saturating_add(1)) }),
             _ => None,
         }
     }
@@ -98,9 +82,7 @@ impl<'a> Value<'a> {
     /// no other bytes mean the same.
     pub fn is_canonical(&self) -> bool {
         let inside = self.tokens.get(self.index..self.next()).unwrap_or_default();
-        inside
-            .iter()
-            .all(|token| token.kind != Kind::Dict { sorted: false })
+        inside.iter().all(|token| token.kind != Kind::UnsortedDict)
     }
 }
 

@@ -1,14 +1,20 @@
 //! The canonical writer: appends to a buffer that the caller owns.
 
 /// Appends a string.
+#[inline]
 pub fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     write_header(out, bytes.len());
     out.extend_from_slice(bytes);
 }
 
 /// Appends what stands before a string of `length` bytes.
+#[inline]
 pub(crate) fn write_header(out: &mut Vec<u8>, length: usize) {
-    write_decimal(out, length as u64);
+    // Keys and most strings are this short; inlined, a constant key becomes a constant copy.
+    match b"0123456789".get(length) {
+        Some(digit) => out.push(*digit),
+        None => write_decimal(out, length as u64),
+    }
     out.push(b':');
 }
 
@@ -60,6 +66,7 @@ impl<'o> DictWriter<'o> {
     }
 
     /// Writes a key; the caller appends exactly one value to what it returns.
+    #[inline]
     pub fn entry(&mut self, key: &'static str) -> &mut Vec<u8> {
         debug_assert!(self.last < Some(key), "{key} after {:?}", self.last);
         self.last = Some(key);
@@ -68,6 +75,7 @@ impl<'o> DictWriter<'o> {
     }
 
     /// A string.
+    #[inline]
     pub fn bytes(&mut self, key: &'static str, value: &[u8]) {
         write_bytes(self.entry(key), value);
     }

@@ -55,15 +55,9 @@ pub(super) async fn once(
     let mut announced = Announced::default();
     for (family, _, _) in &inner.families {
         let make = make_request(info_hash, port, inner.strict_bep42);
-        let request = Request::GetPeers {
-            info_hash,
-            want: Families::NONE,
-        };
+        let request = Request::GetPeers { info_hash, want: Families::NONE };
         let options = LookupOptions::default();
-        let stored = inner
-            .handle
-            .publish(*family, info_hash.into(), request, make, options)
-            .await?;
+        let stored = inner.handle.publish(*family, info_hash.into(), request, make, options).await?;
         announced.add(stored);
     }
     Ok(announced)
@@ -78,12 +72,7 @@ fn make_request(info_hash: InfoHash, port: Port, strict_bep42: bool) -> MakeRequ
             Port::Number(port) => (false, Some(port)),
             Port::Implied => (true, None),
         };
-        Some(Request::AnnouncePeer {
-            implied_port,
-            info_hash,
-            port,
-            token,
-        })
+        Some(Request::AnnouncePeer { implied_port, info_hash, port, token })
     })
 }
 
@@ -135,10 +124,7 @@ pub(super) fn keep(dht: Dht, info_hash: InfoHash, port: Port) -> Announcement {
             tokio::time::sleep(rng.jittered(pause)).await;
         }
     });
-    Announcement {
-        rounds,
-        task: task.abort_handle(),
-    }
+    Announcement { rounds, task: task.abort_handle() }
 }
 
 /// Pause after a round that nobody accepted.

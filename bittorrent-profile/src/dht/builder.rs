@@ -53,10 +53,7 @@ impl Default for Builder {
             remembered: Vec::new(),
             node_id: None,
             public_ips: Vec::new(),
-            config: Config {
-                read_only: true,
-                ..Config::default()
-            },
+            config: Config { read_only: true, ..Config::default() },
             service: ServiceConfig::default(),
             driver: DriverConfig::default(),
             seed: None,
@@ -158,27 +155,17 @@ impl Builder {
             None => system_seed()?,
         });
         let bound = transport.local_addrs()?;
-        let families: Vec<_> = bound
-            .into_iter()
-            .map(|addr| (Family::of(&addr), addr, Reach::of_bound(addr)))
-            .collect();
-        let mut nodes = families
-            .iter()
-            .map(|(family, _, reach)| self.node(*family, *reach, &mut rng));
-        let stack = nodes
-            .by_ref()
-            .fold((None, None), |(v4, v6), (family, node)| match family {
-                Family::V4 => (Some(node), v6),
-                Family::V6 => (v4, Some(node)),
-            });
+        let families: Vec<_> =
+            bound.into_iter().map(|addr| (Family::of(&addr), addr, Reach::of_bound(addr))).collect();
+        let mut nodes = families.iter().map(|(family, _, reach)| self.node(*family, *reach, &mut rng));
+        let stack = nodes.by_ref().fold((None, None), |(v4, v6), (family, node)| match family {
+            Family::V4 => (Some(node), v6),
+            Family::V6 => (v4, Some(node)),
+        });
         drop(nodes);
         let (driver, handle) = Driver::new(transport, self.driver, |_| DualStack::new(stack.0, stack.1));
         tokio::spawn(driver.run());
-        let contacts = self
-            .remembered
-            .drain(..)
-            .flat_map(|(_, snapshot)| snapshot.contacts)
-            .collect();
+        let contacts = self.remembered.drain(..).flat_map(|(_, snapshot)| snapshot.contacts).collect();
         let join = join(handle.clone(), contacts, std::mem::take(&mut self.bootstrap));
         let resolving = tokio::spawn(join).abort_handle();
         let inner = Inner {
@@ -189,19 +176,14 @@ impl Builder {
             searches: Searches::new(self.requery),
             resolving,
         };
-        Ok(Dht {
-            inner: Arc::new(inner),
-        })
+        Ok(Dht { inner: Arc::new(inner) })
     }
 
     fn node(&self, family: Family, reach: Reach, rng: &mut Rng) -> (Family, Node<Mainline, MainlineService>) {
         let id = self.id(family, rng);
         let (config, service) = match reach {
             Reach::Global => (self.config.clone(), self.service),
-            Reach::Private => (
-                self.config.clone().private_network(),
-                self.service.private_network(),
-            ),
+            Reach::Private => (self.config.clone().private_network(), self.service.private_network()),
         };
         let service = MainlineService::new(service, rng.fork());
         (family, Node::new(service, id, config, rng.fork(), Instant::ZERO))
@@ -212,16 +194,9 @@ impl Builder {
         if let Some(id) = self.node_id {
             return id.into();
         }
-        let remembered = self
-            .remembered
-            .iter()
-            .find(|(of, _)| *of == family)
-            .map(|(_, last)| last.local);
+        let remembered = self.remembered.iter().find(|(of, _)| *of == family).map(|(_, last)| last.local);
         let id = remembered.unwrap_or_else(|| Key::random(rng));
-        let public = self
-            .public_ips
-            .iter()
-            .find(|ip| ip.is_ipv4() == (family == Family::V4));
+        let public = self.public_ips.iter().find(|ip| ip.is_ipv4() == (family == Family::V4));
         match public {
             Some(ip) if !node_id::verify(*ip, &id) => node_id::derive(*ip, rng),
             _ => id,
@@ -236,10 +211,7 @@ pub(super) async fn add_contacts(
 ) -> Result<(), Closed> {
     let add = move |shell: &mut Shell<_, _>, now| {
         for family in [Family::V4, Family::V6] {
-            let own = contacts
-                .iter()
-                .filter(|contact| Family::of(&contact.addr) == family)
-                .copied();
+            let own = contacts.iter().filter(|contact| Family::of(&contact.addr) == family).copied();
             let own: Vec<_> = own.collect();
             if let Some(node) = shell.stack.node_mut(family).filter(|_| !own.is_empty()) {
                 node.add_contacts(now, &own);

@@ -133,11 +133,7 @@ impl Dht {
         for family in self.families() {
             let request = Mainline::find_node(target.into());
             let options = LookupOptions::default();
-            let search = self
-                .inner
-                .handle
-                .lookup(family, target.into(), request, options)
-                .await?;
+            let search = self.inner.handle.lookup(family, target.into(), request, options).await?;
             reports.push(search.finish().await?);
         }
         Ok(reports)
@@ -150,11 +146,7 @@ impl Dht {
     pub async fn ping(&self, addr: SocketAddr) -> Result<Pong, RequestFailure> {
         let answered = self.inner.handle.request(addr, None, Mainline::ping()).await?;
         let (id, version) = (answered.from.key.into(), answered.response.version);
-        Ok(Pong {
-            id,
-            round_trip: answered.round_trip,
-            version,
-        })
+        Ok(Pong { id, round_trip: answered.round_trip, version })
     }
 
     /// Waits until the node has found its way into the network.
@@ -171,10 +163,7 @@ impl Dht {
     /// [`Closed`] if it was shut down.
     pub async fn state(&self) -> Result<DhtState, Closed> {
         let bound = self.inner.families.clone();
-        self.inner
-            .handle
-            .with(move |shell, now| DhtState::of(&shell.stack, &bound, now))
-            .await
+        self.inner.handle.with(move |shell, now| DhtState::of(&shell.stack, &bound, now)).await
     }
 
     /// What is worth keeping for the next run, for [`Builder::remember`]: ids and good contacts.

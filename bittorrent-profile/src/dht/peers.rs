@@ -81,10 +81,7 @@ impl Log {
         let before = self.found.len();
         for peer in &answer.response.values {
             if self.found.len() < MOST_PEERS && reach.admits(*peer) && self.known.insert(*peer) {
-                self.found.push(Found {
-                    peer: *peer,
-                    from: answer.from,
-                });
+                self.found.push(Found { peer: *peer, from: answer.from });
             }
         }
         self.summary.peers = self.found.len();
@@ -101,10 +98,7 @@ pub(super) struct Searches {
 
 impl Searches {
     pub(super) fn new(requery: Duration) -> Self {
-        Searches {
-            logs: Arc::default(),
-            requery,
-        }
+        Searches { logs: Arc::default(), requery }
     }
 
     /// Joins the search for `info_hash`, or starts it.
@@ -117,12 +111,7 @@ impl Searches {
         }
         let (log, reader) = watch::channel(Log::default());
         logs.insert(info_hash, log.clone());
-        let search = search(
-            dht.inner.handle.clone(),
-            dht.inner.families.clone(),
-            info_hash,
-            log.clone(),
-        );
+        let search = search(dht.inner.handle.clone(), dht.inner.families.clone(), info_hash, log.clone());
         let this = self.clone();
         tokio::spawn(async move {
             tokio::select! {
@@ -140,10 +129,7 @@ impl Searches {
 
     fn forget(&self, info_hash: InfoHash, log: &watch::Sender<Log>) {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        if logs
-            .get(&info_hash)
-            .is_some_and(|current| current.same_channel(log))
-        {
+        if logs.get(&info_hash).is_some_and(|current| current.same_channel(log)) {
             logs.remove(&info_hash);
         }
     }
@@ -156,12 +142,7 @@ async fn search(
     info_hash: InfoHash,
     log: watch::Sender<Log>,
 ) {
-    let reach_of = |family| {
-        families
-            .iter()
-            .find(|(of, _, _)| *of == family)
-            .map(|(_, _, reach)| *reach)
-    };
+    let reach_of = |family| families.iter().find(|(of, _, _)| *of == family).map(|(_, _, reach)| *reach);
     let one = async |family| match reach_of(family) {
         Some(reach) => search_family(&handle, family, reach, info_hash, &log).await,
         None => Ok(()),
@@ -177,14 +158,8 @@ async fn search_family(
     info_hash: InfoHash,
     log: &watch::Sender<Log>,
 ) -> Result<(), RequestFailure> {
-    let request = Request::GetPeers {
-        info_hash,
-        want: Families::NONE,
-    };
-    let options = LookupOptions {
-        answers: true,
-        ..LookupOptions::default()
-    };
+    let request = Request::GetPeers { info_hash, want: Families::NONE };
+    let options = LookupOptions { answers: true, ..LookupOptions::default() };
     let mut search = handle.lookup(family, info_hash.into(), request, options).await?;
     while let Some(answer) = search.next().await {
         log.send_if_modified(|log| log.add(&answer, reach));
@@ -207,11 +182,7 @@ pub struct Peers {
 
 impl Peers {
     fn new(log: watch::Receiver<Log>) -> Self {
-        Peers {
-            log: Some(log),
-            changed: None,
-            read: 0,
-        }
+        Peers { log: Some(log), changed: None, read: 0 }
     }
 
     /// The next peer; `None` when the search has ended.
@@ -227,10 +198,7 @@ impl Peers {
 
     /// What the search found and took so far; complete once [`next`](Self::next) has given `None`.
     pub fn summary(&self) -> PeersSummary {
-        self.log
-            .as_ref()
-            .map(|log| log.borrow().summary)
-            .unwrap_or_default()
+        self.log.as_ref().map(|log| log.borrow().summary).unwrap_or_default()
     }
 }
 

@@ -57,8 +57,6 @@ impl DhtState {
                 counters: *node.counters(),
             })
         };
-        DhtState {
-            families: bound.iter().filter_map(family).collect(),
-        }
+        DhtState { families: bound.iter().filter_map(family).collect() }
     }
 }

@@ -1,7 +1,7 @@
 //! Compact addresses and contacts: network order, IP then port, after the id if there is one (BEP 5, BEP 32).
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use kademlia_core::{Contact, Family, Key};
 
@@ -40,17 +40,23 @@ pub fn is_encodable(addr: SocketAddr) -> bool {
     addr.port() != 0 && !addr.ip().is_unspecified()
 }
 
-/// A compact address, 6 or 18 bytes of it.
+/// A compact address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CompactAddr {
-    len: usize,
-    bytes: [u8; ADDR_V6],
+pub enum CompactAddr {
+    /// IPv4 address and port.
+    V4([u8; ADDR_V4]),
+    /// IPv6 address and port.
+    V6([u8; ADDR_V6]),
 }
 
 impl CompactAddr {
     /// The bytes.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+    #[inline]
+    pub const fn as_bytes(&self) -> &[u8] {
+        match self {
+            CompactAddr::V4(bytes) => bytes,
+            CompactAddr::V6(bytes) => bytes,
+        }
     }
 }
 
@@ -62,24 +68,14 @@ impl TryFrom<SocketAddr> for CompactAddr {
             return Err(Unencodable(addr));
         }
         let [high, low] = addr.port().to_be_bytes();
-        let mut bytes = [0; ADDR_V6];
-        Ok(match addr {
-            SocketAddr::V4(addr) => {
-                let [a, b, c, d] = addr.ip().octets();
-                let [first, ..] = bytes.as_chunks_mut::<ADDR_V4>().0 else {
-                    return Err(Unencodable(addr.into()));
-                };
-                *first = [a, b, c, d, high, low];
-                CompactAddr { len: ADDR_V4, bytes }
+        Ok(match addr.ip() {
+            IpAddr::V4(ip) => {
+                let [a, b, c, d] = ip.octets();
+                CompactAddr::V4([a, b, c, d, high, low])
             }
-            SocketAddr::V6(addr) => {
-                for (to, from) in bytes
-                    .iter_mut()
-                    .zip(addr.ip().octets().into_iter().chain([high, low]))
-                {
-                    *to = from;
-                }
-                CompactAddr { len: ADDR_V6, bytes }
+            IpAddr::V6(ip) => {
+                let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = ip.octets();
+                CompactAddr::V6([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, high, low])
             }
         })
     }

@@ -57,52 +57,25 @@ impl<'a> Envelope<'a> {
 
 pub(super) fn decode(datagram: &[u8]) -> Result<Message<Mainline>, Malformed> {
     let mut tape = Tape::new();
-    let root = tape
-        .parse(datagram)
-        .map_err(|invalid| Malformed::Garbage(invalid.reason()))?;
+    let root = tape.parse(datagram).map_err(|invalid| Malformed::Garbage(invalid.reason()))?;
     let envelope = Envelope::read(root.dict().ok_or(NOT_BENCODE_DICT)?);
     // An empty id is legal ("accept any length", 5.2); it is echoed like any other and can match nothing of ours.
-    let transaction = envelope
-        .transaction
-        .and_then(|id| id.bytes())
-        .and_then(TransactionId::new);
-    let transaction = transaction.ok_or(NO_TRANSACTION)?;
-    let observed = || {
-        envelope
-            .observed
-            .and_then(|ip| ip.bytes())
-            .and_then(compact::addr)
-    };
-    match envelope.kind.and_then(|kind| kind.bytes()) {
-        Some(b"q") => Ok(Message {
-            transaction,
-            observed: None,
-            body: query(&envelope, transaction)?,
-        }),
-        Some(b"r") => Ok(Message {
-            transaction,
-            observed: observed(),
-            body: response(&envelope)?,
-        }),
-        Some(b"e") => Ok(Message {
-            transaction,
-            observed: observed(),
-            body: error(&envelope)?,
-        }),
+    let transaction = bytes(envelope.transaction).and_then(TransactionId::new).ok_or(NO_TRANSACTION)?;
+    match bytes(envelope.kind) {
+        Some(b"q") => query(&envelope, transaction),
+        Some(b"r") => response(&envelope, transaction),
+        Some(b"e") => error(&envelope, transaction),
         _ => Err(NO_KIND),
     }
 }
 
-fn query(envelope: &Envelope<'_>, transaction: TransactionId) -> Result<Body<Mainline>, Malformed> {
-    let method = envelope
-        .method
-        .and_then(|method| method.bytes())
-        .ok_or(NO_METHOD)?;
-    let refused = |code: ErrorCode, text| Malformed::Request {
-        transaction,
-        code: code.into(),
-        text,
-    };
+fn bytes(value: Option<Value<'_>>) -> Option<&[u8]> {
+    value?.bytes()
+}
+
+fn query(envelope: &Envelope<'_>, transaction: TransactionId) -> Result<Message<Mainline>, Malformed> {
+    let method = bytes(envelope.method).ok_or(NO_METHOD)?;
+    let refused = |code: ErrorCode, text| Malformed::Request { transaction, code: code.into(), text };
     let arguments = envelope.arguments.and_then(|arguments| arguments.dict());
     let arguments = arguments.ok_or_else(|| refused(ErrorCode::Protocol, "missing arguments"))?;
     let request = match Request::read(method, arguments) {
@@ -112,35 +85,19 @@ fn query(envelope: &Envelope<'_>, transaction: TransactionId) -> Result<Body<Mai
     };
     let sender =
         sender(arguments).ok_or_else(|| refused(ErrorCode::Protocol, "missing or invalid argument: id"))?;
-    let read_only = envelope
-        .read_only
-        .and_then(|flag| flag.int())
-        .is_some_and(|flag| flag != 0);
-    Ok(Body::Request {
-        sender,
-        read_only,
-        request,
-    })
+    let read_only = envelope.read_only.and_then(|flag| flag.int()).is_some_and(|flag| flag != 0);
+    Ok(Message { transaction, observed: None, body: Body::Request { sender, read_only, request } })
 }
 
 fn sender(dict: Dict<'_>) -> Option<Key<20>> {
     dict.get(b"id")?.array().map(Key::new)
 }
 
-fn response(envelope: &Envelope<'_>) -> Result<Body<Mainline>, Malformed> {
-    let parts = envelope
-        .response
-        .and_then(|response| response.dict())
-        .ok_or(NO_RESPONSE)?;
+fn response(envelope: &Envelope<'_>, transaction: TransactionId) -> Result<Message<Mainline>, Malformed> {
+    let parts = envelope.response.and_then(|response| response.dict()).ok_or(NO_RESPONSE)?;
     let sender = sender(parts).ok_or(NO_SENDER)?;
-    let version = envelope
-        .version
-        .and_then(|version| version.bytes())
-        .and_then(Version::new);
-    let mut response = Response {
-        version,
-        ..Response::default()
-    };
+    let version = bytes(envelope.version).and_then(Version::new);
+    let mut response = Response { version, ..Response::default() };
     let (mut nodes, mut nodes6) = (None, None);
     for (key, value) in parts {
         match key {
@@ -152,7 +109,8 @@ fn response(envelope: &Envelope<'_>) -> Result<Body<Mainline>, Malformed> {
         }
     }
     read_nodes(nodes, nodes6, &mut response.nodes);
-    Ok(Body::Response { sender, response })
+    let observed = bytes(envelope.observed).and_then(compact::addr);
+    Ok(Message { transaction, observed, body: Body::Response { sender, response } })
 }
 
 fn read_nodes(nodes: Option<&[u8]>, nodes6: Option<&[u8]>, out: &mut Nodes) {
@@ -176,13 +134,12 @@ fn read_values(value: Value<'_>, response: &mut Response) {
     response.values.extend(peers.take(MAX_VALUES));
 }
 
-fn error(envelope: &Envelope<'_>) -> Result<Body<Mainline>, Malformed> {
+fn error(envelope: &Envelope<'_>, transaction: TransactionId) -> Result<Message<Mainline>, Malformed> {
     let mut parts = envelope.error.and_then(|error| error.list()).ok_or(NO_ERROR)?;
     let code = parts.next().and_then(|code| code.int()).ok_or(NO_ERROR)?;
-    let text = parts.next().and_then(|text| text.bytes()).unwrap_or_default();
+    let text = bytes(parts.next()).unwrap_or_default();
     let text = text.get(..MAX_ERROR_TEXT).unwrap_or(text);
-    Ok(Body::Error {
-        code,
-        text: String::from_utf8_lossy(text).into_owned(),
-    })
+    let text = String::from_utf8_lossy(text).into_owned();
+    let observed = bytes(envelope.observed).and_then(compact::addr);
+    Ok(Message { transaction, observed, body: Body::Error { code, text } })
 }

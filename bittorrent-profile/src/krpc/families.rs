@@ -38,9 +38,7 @@ impl Families {
 
     /// The families in the set, IPv4 first.
     pub fn iter(self) -> impl Iterator<Item = Family> {
-        [Family::V4, Family::V6]
-            .into_iter()
-            .filter(move |family| self.contains(*family))
+        [Family::V4, Family::V6].into_iter().filter(move |family| self.contains(*family))
     }
 
     /// This set, or `family` alone if it is empty: what a request without `want` gets (BEP 32).

@@ -106,11 +106,9 @@ impl Request {
     /// The rules that bind two arguments together.
     fn checked(self) -> Result<Self, &'static str> {
         match self {
-            Request::AnnouncePeer {
-                implied_port: false,
-                port: None,
-                ..
-            } => Err("missing or invalid argument: port"),
+            Request::AnnouncePeer { implied_port: false, port: None, .. } => {
+                Err("missing or invalid argument: port")
+            }
             request => Ok(request),
         }
     }
@@ -143,10 +141,7 @@ pub(super) struct ArgumentsWriter<'w, 'o> {
 
 impl<'w, 'o> ArgumentsWriter<'w, 'o> {
     pub(super) fn new(dict: &'w mut DictWriter<'o>, sender: Key<20>) -> Self {
-        ArgumentsWriter {
-            dict,
-            sender: Some(sender),
-        }
+        ArgumentsWriter { dict, sender: Some(sender) }
     }
 
     fn before(&mut self, key: &str) -> &mut DictWriter<'o> {
@@ -220,9 +215,7 @@ impl Argument for bool {
 /// [`checked`](Request::checked) decides.
 impl Argument for Option<NonZeroU16> {
     fn read(value: Option<Value<'_>>) -> Option<Self> {
-        let port = value
-            .and_then(|value| value.int())
-            .and_then(|port| u16::try_from(port).ok());
+        let port = value.and_then(|value| value.int()).and_then(|port| u16::try_from(port).ok());
         Some(port.and_then(NonZeroU16::new))
     }
 
@@ -237,11 +230,7 @@ impl Argument for Option<NonZeroU16> {
 impl Argument for Families {
     fn read(value: Option<Value<'_>>) -> Option<Self> {
         let mut families = Families::NONE;
-        for item in value
-            .map_or(Some(None), |value| value.list().map(Some))?
-            .into_iter()
-            .flatten()
-        {
+        for item in value.map_or(Some(None), |value| value.list().map(Some))?.into_iter().flatten() {
             match item.bytes() {
                 Some(b"n4") => families.insert(Family::V4),
                 Some(b"n6") => families.insert(Family::V6),

@@ -51,9 +51,7 @@ impl Nodes {
 
     /// The contacts of one list, in its order.
     pub fn of(&self, family: Family) -> impl Iterator<Item = &Contact<Key<20>>> + Clone {
-        self.contacts
-            .iter()
-            .filter(move |contact| Family::of(&contact.addr) == family)
+        self.contacts.iter().filter(move |contact| Family::of(&contact.addr) == family)
     }
 }
 
@@ -63,7 +61,7 @@ impl Extend<Contact<Key<20>>> for Nodes {
         for contact in contacts {
             let family = Family::of(&contact.addr);
             self.open(family);
-            if family == Family::V4 && self.of(Family::V6).next().is_some() {
+            if family == Family::V4 && self.lists.contains(Family::V6) {
                 let (v4, v6) = (self.of(Family::V4), self.of(Family::V6));
                 self.contacts = v4.copied().chain([contact]).chain(v6.copied()).collect();
             } else if self.contacts.push(contact).is_err() {

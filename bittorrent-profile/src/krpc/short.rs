@@ -12,10 +12,7 @@ pub struct ShortBytes<const N: usize> {
 impl<const N: usize> ShortBytes<N> {
     /// Takes a copy; `None` if there are more than `N`.
     pub fn new(bytes: &[u8]) -> Option<Self> {
-        let mut short = ShortBytes {
-            len: u8::try_from(bytes.len()).ok()?,
-            bytes: [0; N],
-        };
+        let mut short = ShortBytes { len: u8::try_from(bytes.len()).ok()?, bytes: [0; N] };
         short.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
         Some(short)
     }

@@ -22,13 +22,7 @@ fn addr(text: &str) -> SocketAddr {
 }
 
 fn node(config: ServiceConfig) -> Node<Mainline, MainlineService> {
-    Node::new(
-        MainlineService::new(config, [1; 32]),
-        Key::new(LOCAL),
-        Config::default(),
-        [2; 32],
-        START,
-    )
+    Node::new(MainlineService::new(config, [1; 32]), Key::new(LOCAL), Config::default(), [2; 32], START)
 }
 
 /// A query as the bytes of a stranger at an address.
@@ -42,29 +36,13 @@ struct Asker {
 impl Asker {
     fn at(text: &str) -> Self {
         let transaction = TransactionId::new(b"\xff\0asker").unwrap();
-        Asker {
-            addr: addr(text),
-            id: Key::new([0xaa; 20]),
-            transaction,
-            read_only: false,
-        }
+        Asker { addr: addr(text), id: Key::new([0xaa; 20]), transaction, read_only: false }
     }
 
     fn bytes(&self, request: Request) -> Vec<u8> {
-        let body = Body::Request {
-            sender: self.id,
-            read_only: self.read_only,
-            request,
-        };
+        let body = Body::Request { sender: self.id, read_only: self.read_only, request };
         let mut bytes = Vec::new();
-        Krpc::encode(
-            &Message {
-                transaction: self.transaction,
-                observed: None,
-                body,
-            },
-            &mut bytes,
-        );
+        Krpc::encode(&Message { transaction: self.transaction, observed: None, body }, &mut bytes);
         bytes
     }
 
@@ -94,10 +72,7 @@ impl Asker {
     }
 
     fn ask_at(&self, node: &mut Node<Mainline, MainlineService>, now: Instant, request: Request) -> Response {
-        match self
-            .send(node, now, &self.bytes(request))
-            .map(|message| message.body)
-        {
+        match self.send(node, now, &self.bytes(request)).map(|message| message.body) {
             Some(Body::Response { sender, response }) => {
                 assert_eq!(sender, node.local());
                 response
@@ -107,10 +82,7 @@ impl Asker {
     }
 
     fn refusal(&self, node: &mut Node<Mainline, MainlineService>, now: Instant, request: Request) -> i64 {
-        match self
-            .send(node, now, &self.bytes(request))
-            .map(|message| message.body)
-        {
+        match self.send(node, now, &self.bytes(request)).map(|message| message.body) {
             Some(Body::Error { code, .. }) => code,
             other => panic!("{other:?}"),
         }
@@ -118,10 +90,7 @@ impl Asker {
 }
 
 fn get_peers(info_hash: u8) -> Request {
-    Request::GetPeers {
-        info_hash: InfoHash::new([info_hash; 20]),
-        want: Families::NONE,
-    }
+    Request::GetPeers { info_hash: InfoHash::new([info_hash; 20]), want: Families::NONE }
 }
 
 fn announce(info_hash: u8, port: u16, token: Token) -> Request {
@@ -138,19 +107,8 @@ fn introduce(node: &mut Node<Mainline, MainlineService>, contact: Contact<Key<20
     node.request(START, contact.addr, Some(contact.key), Request::Ping);
     while let Some((to, message)) = node.poll_message() {
         if to == contact.addr {
-            let body = Body::Response {
-                sender: contact.key,
-                response: Response::default(),
-            };
-            node.handle_message(
-                START,
-                to,
-                Message {
-                    body,
-                    observed: None,
-                    ..message
-                },
-            );
+            let body = Body::Response { sender: contact.key, response: Response::default() };
+            node.handle_message(START, to, Message { body, observed: None, ..message });
         }
     }
     while node.poll_event().is_some() {}
@@ -164,10 +122,7 @@ fn strangers(n: u8, family: Family) -> Vec<Contact<Key<20>>> {
             Family::V4 => [64, at, 1, 1].into(),
             Family::V6 => [0x2a00, u16::from(at), 0, 0, 0, 0, 0, 1].into(),
         };
-        Contact::new(
-            Key::new(LOCAL).random_within(usize::from(at) / 2, &mut rng),
-            SocketAddr::new(ip, 6881),
-        )
+        Contact::new(Key::new(LOCAL).random_within(usize::from(at) / 2, &mut rng), SocketAddr::new(ip, 6881))
     };
     (0..n).map(contact).collect()
 }

@@ -67,12 +67,11 @@ proptest! {
     }
 }
 
-/// The 10⁷ tries of P40 take a quarter of a minute without full optimisation; a tenth of them says as much.
 #[test]
-fn p40_t6_a_million_random_tokens_are_all_refused() {
+fn p40_t6_ten_million_random_tokens_are_all_refused() {
     let (tokens, now, ip) = (tokens(), Instant::from_secs(1_000), IpAddr::from([192, 0, 2, 1]));
     let (target, mut rng) = (Key::new([7; 20]), Rng::from_number(1));
-    for _ in 0..1_000_000 {
+    for _ in 0..10_000_000 {
         let guess = Token::new(&rng.next_u64().to_be_bytes()).unwrap();
         assert!(!tokens.verify(now, ip, &target, &guess));
     }
@@ -84,13 +83,9 @@ fn p39_every_rotation_phase() {
     for phase in 0..600 {
         let issued = after(Instant::ZERO, phase);
         let token = tokens.issue(issued, ip, &target);
-        let good = (0..=1_300)
-            .filter(|age| tokens.verify(after(issued, *age), ip, &target, &token))
-            .count() as u64;
-        assert!(
-            tokens.verify(after(issued, 300), ip, &target, &token),
-            "phase {phase}"
-        );
+        let good =
+            (0..=1_300).filter(|age| tokens.verify(after(issued, *age), ip, &target, &token)).count() as u64;
+        assert!(tokens.verify(after(issued, 300), ip, &target, &token), "phase {phase}");
         assert!((301..=600).contains(&good), "phase {phase}: good for {good} s");
     }
 }
@@ -104,10 +99,7 @@ fn bep5_5_10_fs_a11_the_epoch_rotates_every_five_minutes_and_the_one_before_coun
     assert_ne!(at(299), at(300));
     assert!(tokens.verify(Instant::from_secs(599), ip, &target, &at(0)));
     assert!(!tokens.verify(Instant::from_secs(600), ip, &target, &at(0)));
-    assert!(
-        !tokens.verify(Instant::ZERO, ip, &target, &at(300)),
-        "nothing is good before its time"
-    );
+    assert!(!tokens.verify(Instant::ZERO, ip, &target, &at(300)), "nothing is good before its time");
 }
 
 #[test]

@@ -150,7 +150,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                 self.end_request(id, Ok(answered));
             }
             Cause::Join => self.join_answered(now, from, &named),
-            Cause::Verify => {}
+            Cause::Verify => self.verify.answered(from.addr.ip()),
             Cause::Keepalive => {
                 for contact in named.iter() {
                     self.consider(now, contact);
@@ -224,6 +224,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         if to != from {
             self.table.rename(now, to);
             self.events.push_back(super::Event::Renamed { from, to });
+            self.introduce_again(now);
         }
     }
 }

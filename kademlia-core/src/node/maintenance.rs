@@ -34,6 +34,11 @@ impl Maintenance {
         self.due = soonest([self.due, Some(now + config.keepalive.min(config.refresh))]);
     }
 
+    /// An entry came into doubt and falls due sooner than it would have.
+    pub(super) fn entry_doubted(&mut self, due: Option<Instant>) {
+        self.due = soonest([self.due, due]);
+    }
+
     pub(super) fn sweep(&mut self) {
         self.sweep = Some(0);
     }
@@ -76,7 +81,18 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         }
     }
 
-    pub(super) fn refreshed(&mut self, now: Instant) {
+    /// After a change of key: those who knew us by the old one learn the new one from our lookups.
+    pub(super) fn introduce_again(&mut self, now: Instant) {
+        let local = self.local();
+        self.start_own(now, local, P::find_node(local), Purpose::Refresh);
+        self.maintenance.sweep();
+        self.refresh_next(now);
+    }
+
+    pub(super) fn refreshed(&mut self, now: Instant, id: LookupId) {
+        if self.maintenance.refreshing != Some(id) {
+            return;
+        }
         self.maintenance.refreshing = None;
         if self.maintenance.sweep.is_some() {
             self.refresh_next(now);
@@ -98,7 +114,10 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             && self.table.wants(now, contact)
             && self.service.admit(contact) == Admission::Eligible
             && !self.transactions.is_asking(contact.addr, Cause::Verify);
-        if eligible && self.transactions.has_room(contact.addr.ip()) && self.verify.take(now, contact.addr.ip()) {
+        if eligible
+            && self.transactions.has_room(contact.addr.ip())
+            && self.verify.take(now, contact.addr.ip())
+        {
             self.counters.verifications += 1;
             self.ask_contact(now, contact, Cause::Verify);
         }

@@ -66,6 +66,8 @@ pub struct Node<P: Protocol, S = ReadOnly> {
     observed: Observed,
     /// Contacts of the other address family that replies have named since they were last taken.
     foreign: Vec<Contact<P::Key>>,
+    /// The other family's node knows few: ask for its contacts along with ours.
+    seek_foreign: bool,
     outbox: VecDeque<(SocketAddr, Message<P>)>,
     events: VecDeque<Event<P>>,
     counters: Counters,
@@ -97,6 +99,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             inbound: InboundQuota::new(config.inbound, &mut rng),
             observed: Observed::new(config.observed),
             foreign: Vec::new(),
+            seek_foreign: false,
             outbox: VecDeque::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
@@ -340,6 +343,11 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     /// Contacts of the other family that were named to us since the last call.
     pub(crate) fn take_foreign(&mut self) -> Vec<Contact<P::Key>> {
         core::mem::take(&mut self.foreign)
+    }
+
+    /// Whether to ask for contacts of the other family too, once in a while (BEP 32).
+    pub(crate) fn seek_foreign(&mut self, seek: bool) {
+        self.seek_foreign = seek;
     }
 
     /// Contacts of this family that the other family's node was told of.

@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 use core::net::{IpAddr, SocketAddr};
 
-use crate::address::wide_subnet;
+use crate::address::{CompactAddr, wide_subnet};
 use crate::config::ObservedConfig;
 use crate::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::time::Instant;
 pub(super) struct Observed {
     config: ObservedConfig,
     /// Voter's network, and the address it saw; oldest first.
-    votes: VecDeque<(IpAddr, SocketAddr)>,
+    votes: VecDeque<(IpAddr, CompactAddr)>,
     agreed: Option<SocketAddr>,
     settled_until: Instant,
 }
@@ -33,11 +33,11 @@ impl Observed {
         while self.votes.len() >= self.config.votes.max(1) {
             self.votes.pop_front();
         }
-        self.votes.push_back((network, seen));
+        self.votes.push_back((network, CompactAddr::new(seen)));
         if self.agreed.is_some_and(|agreed| agreed.ip() == seen.ip()) || now < self.settled_until {
             return None;
         }
-        let agreeing = self.votes.iter().filter(|(_, vote)| vote.ip() == seen.ip()).count();
+        let agreeing = self.votes.iter().filter(|(_, vote)| vote.get().ip() == seen.ip()).count();
         let enough = self.votes.len() >= self.config.quorum
             && agreeing.saturating_mul(100) > self.votes.len().saturating_mul(self.config.percent);
         if !enough {
@@ -49,7 +49,7 @@ impl Observed {
     }
 
     pub(super) fn memory(&self) -> usize {
-        self.votes.capacity() * size_of::<(IpAddr, SocketAddr)>()
+        self.votes.capacity() * size_of::<(IpAddr, CompactAddr)>()
     }
 }
 

@@ -42,6 +42,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         match cause {
             Cause::Join => P::find_node_any(self.local()),
             // As good a sign of life as a ping, and the answer keeps our own neighbourhood known.
+            Cause::Keepalive if self.seek_foreign => P::find_node_any(self.local()),
             Cause::Keepalive => P::find_node(self.local()),
             _ => P::ping(),
         }
@@ -93,7 +94,9 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                 search.lookup.asked_again();
                 search.request.clone()
             }),
-            Cause::Store(id) => self.searches.get_mut(id).and_then(|search| search.stored_request(pending.to)),
+            Cause::Store(id) => {
+                self.searches.get_mut(id).and_then(|search| search.stored_request(pending.to))
+            }
             Cause::Request(id) => self.requests.get(&id).cloned(),
             cause => Some(self.own_request(cause)),
         };
@@ -106,6 +109,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.counters.failed += 1;
         if let Some(key) = pending.expected {
             self.table.failed(now, &Contact::new(key, pending.to));
+            self.maintenance.entry_doubted(self.table.next_due());
         }
         match pending.cause {
             Cause::Lookup(id) | Cause::Store(id) => self.search_failed(id, pending.to),
@@ -115,11 +119,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         }
     }
 
-    pub(super) fn end_request(
-        &mut self,
-        id: super::RequestId,
-        result: Result<super::Answered<P>, Failure>,
-    ) {
+    pub(super) fn end_request(&mut self, id: super::RequestId, result: Result<super::Answered<P>, Failure>) {
         self.requests.remove(&id);
         self.events.push_back(Event::Requested { request: id, result });
     }

@@ -1,5 +1,6 @@
 //! Lookups of one node: those that run, those that wait, and what becomes of them.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -21,7 +22,7 @@ pub(super) enum Purpose<P: Protocol> {
     /// The host's lookup; with `answers`, every answer is an event.
     Find { answers: bool },
     /// The host's publish.
-    Publish(Publish<P>),
+    Publish(Box<Publish<P>>),
     /// Looking up the own key on the way in.
     Join,
     /// Filling or refreshing a bucket.
@@ -66,7 +67,8 @@ impl<P: Protocol> Search<P> {
 /// All searches of a node.
 #[derive(Debug)]
 pub(super) struct Searches<P: Protocol> {
-    running: BTreeMap<LookupId, Search<P>>,
+    /// Boxed: a map keeps room for eleven, and in most nodes none runs.
+    running: BTreeMap<LookupId, Box<Search<P>>>,
     queue: Queue<Plan<P>>,
     places: usize,
 }
@@ -77,7 +79,7 @@ impl<P: Protocol> Searches<P> {
     }
 
     pub(super) fn get_mut(&mut self, id: LookupId) -> Option<&mut Search<P>> {
-        self.running.get_mut(&id)
+        self.running.get_mut(&id).map(Box::as_mut)
     }
 
     pub(super) fn remove(&mut self, id: LookupId) {
@@ -93,7 +95,7 @@ impl<P: Protocol> Searches<P> {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         // Without a place, patience that ran out can only wait for a search to end, which is a deadline itself.
         let impatient = if self.has_place() { self.queue.poll_timeout() } else { None };
-        soonest(self.running.values().map(Search::deadline).chain([impatient]))
+        soonest(self.running.values().map(|search| search.deadline()).chain([impatient]))
     }
 
     pub(super) fn memory(&self) -> usize {
@@ -110,7 +112,10 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         request: P::Request,
         options: LookupOptions,
     ) -> Result<LookupId, LookupLimit> {
-        self.enqueue(now, Plan { target, request, options, purpose: Purpose::Find { answers: options.answers } })
+        self.enqueue(
+            now,
+            Plan { target, request, options, purpose: Purpose::Find { answers: options.answers } },
+        )
     }
 
     pub(super) fn start_publish(
@@ -121,7 +126,10 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         make: MakeRequest<P>,
         options: LookupOptions,
     ) -> Result<LookupId, LookupLimit> {
-        self.enqueue(now, Plan { target, request, options, purpose: Purpose::Publish(Publish::new(make)) })
+        self.enqueue(
+            now,
+            Plan { target, request, options, purpose: Purpose::Publish(Box::new(Publish::new(make))) },
+        )
     }
 
     /// Starts one of the engine's own searches at once: there are never more than two of them.
@@ -160,7 +168,8 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         for contact in seeds {
             lookup.seed(contact);
         }
-        self.searches.running.insert(id, Search { lookup, request, k: bounds.k, purpose });
+        let search = Search { lookup, request, k: bounds.k, purpose };
+        self.searches.running.insert(id, Box::new(search));
     }
 
     /// Lets every search take the steps it can, and waiting ones in where one ended or bootstrap did.
@@ -222,7 +231,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         match &mut search.purpose {
             Purpose::Find { .. } => self.events.push_back(Event::LookupDone { lookup: id, report }),
             Purpose::Join => self.joined(now, &report),
-            Purpose::Refresh => self.refreshed(now),
+            Purpose::Refresh => self.refreshed(now, id),
             Purpose::Publish(publish) => {
                 publish.begin(search.k, report);
                 self.searches.running.insert(id, search);

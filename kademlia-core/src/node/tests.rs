@@ -112,15 +112,33 @@ fn request(sender: u8, request: Ask) -> Message<Bare> {
 
 #[derive(Clone, Debug)]
 enum Input {
-    Request { host: u8, key: u8, ask: u8, read_only: bool },
+    Request {
+        host: u8,
+        key: u8,
+        ask: u8,
+        read_only: bool,
+    },
     /// Answers the `nth` of the requests sent so far, truly or not.
-    Reply { nth: usize, key: Option<u8>, host: Option<u8>, named: Vec<u8>, observed: u8, error: bool },
-    Datagram { host: u8, bytes: Vec<u8> },
+    Reply {
+        nth: usize,
+        key: Option<u8>,
+        host: Option<u8>,
+        named: Vec<u8>,
+        observed: u8,
+        error: bool,
+    },
+    Datagram {
+        host: u8,
+        bytes: Vec<u8>,
+    },
     /// Moves the clock to an arbitrary place.
     Jump(u64),
     Pass(u32),
     Unreachable(u8),
-    Lookup { target: u8, answers: bool },
+    Lookup {
+        target: u8,
+        answers: bool,
+    },
     Publish(u8),
     Ask(u8),
     Bootstrap(u8),
@@ -191,7 +209,8 @@ impl Host {
             Input::Pass(micros) => self.now = now + Duration::from_micros(u64::from(*micros)),
             Input::Unreachable(host) => node.handle_unreachable(now, address(*host)),
             Input::Lookup { target, answers } => {
-                let (target, options) = (Key::new([*target]), LookupOptions { answers: *answers, ..Default::default() });
+                let (target, options) =
+                    (Key::new([*target]), LookupOptions { answers: *answers, ..Default::default() });
                 self.last = node.lookup(now, target, Ask::Near(target), options).ok();
             }
             Input::Publish(target) => {
@@ -365,7 +384,11 @@ fn t10_junk_replies_and_errors_meet_silence() {
     for junk in [&b""[..], b"x", &[0; 2_048], &[b'?'; 5_000]] {
         node.handle_datagram(Instant::ZERO, address(1), junk);
     }
-    let stray = Message { transaction: TransactionId::from(5), observed: None, body: Body::Error { code: 1, text: String::new() } };
+    let stray = Message {
+        transaction: TransactionId::from(5),
+        observed: None,
+        body: Body::Error { code: 1, text: String::new() },
+    };
     node.handle_message(Instant::ZERO, address(1), stray);
     node.handle_message(Instant::ZERO, address(1), response(&request(1, Ask::Ping), 1, Vec::new()));
     assert_eq!(sent(&mut node), []);
@@ -399,7 +422,8 @@ fn fs_b10_waiting_lookups_are_bounded() {
     (config.lookup.running, config.lookup.waiting) = (2, 3);
     let mut node = engine(config);
     node.bootstrap(Instant::ZERO, &[address(1)]);
-    let start = |node: &mut Engine| node.lookup(Instant::ZERO, Key::ZERO, Ask::Ping, LookupOptions::default());
+    let start =
+        |node: &mut Engine| node.lookup(Instant::ZERO, Key::ZERO, Ask::Ping, LookupOptions::default());
     for _ in 0..3 {
         assert!(start(&mut node).is_ok());
     }

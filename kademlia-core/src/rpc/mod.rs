@@ -41,6 +41,7 @@ pub(crate) struct Pending<K> {
     pub(crate) to: SocketAddr,
     pub(crate) expected: Option<K>,
     pub(crate) cause: Cause,
+    first_sent: Instant,
     sent: Instant,
     attempt: u8,
     phase: Phase,
@@ -103,7 +104,8 @@ impl<K: Keyspace> Transactions<K> {
     /// Whether a request may be sent to `ip` now.
     pub(crate) fn has_room(&self, ip: IpAddr) -> bool {
         let to_ip = self.per_ip.get(&ip).copied().unwrap_or(0);
-        self.pending.len() < self.config.outstanding && (self.config.per_ip == 0 || to_ip < self.config.per_ip)
+        self.pending.len() < self.config.outstanding
+            && (self.config.per_ip == 0 || to_ip < self.config.per_ip)
     }
 
     /// Whether a request for this reason to `to` is outstanding.
@@ -136,7 +138,16 @@ impl<K: Keyspace> Transactions<K> {
             }
         };
         let due = now + self.round_trips.soft_timeout();
-        let pending = Pending { to, expected, cause, sent: now, attempt: 0, phase: Phase::Waiting, due };
+        let pending = Pending {
+            to,
+            expected,
+            cause,
+            first_sent: now,
+            sent: now,
+            attempt: 0,
+            phase: Phase::Waiting,
+            due,
+        };
         self.pending.insert(id, pending);
         self.deadlines.insert((due, id));
         if self.config.per_ip != 0 {
@@ -183,27 +194,35 @@ impl<K: Keyspace> Transactions<K> {
             return None;
         }
         let pending = self.pending.get_mut(&id)?;
-        let (hard, soft) = (self.round_trips.hard_timeout(pending.attempt), self.round_trips.soft_timeout());
-        let (next, expiry): (_, fn(u32, Pending<K>) -> Expiry<K>) = match pending.phase {
+        let id_bytes = TransactionId::from(id);
+        match pending.phase {
             Phase::Waiting => {
+                let rest = self.round_trips.hard_timeout(0).saturating_sub(self.round_trips.soft_timeout());
                 pending.phase = Phase::Stalled;
                 // At least the next microsecond: a deadline never fires twice at one instant.
-                let rest = hard.saturating_sub(soft).max(Duration::from_micros(1));
-                (due.max(pending.sent) + rest, |_, pending| Expiry::Stalled(pending))
+                let next = due + rest.max(Duration::from_micros(1));
+                self.set_due(id, next).map(Expiry::Stalled)
             }
             Phase::Stalled if pending.attempt < self.config.retries => {
                 pending.attempt += 1;
                 pending.sent = now;
-                let next = now + self.round_trips.hard_timeout(pending.attempt);
-                (next, |id, pending| Expiry::Again(TransactionId::from(id), pending))
+                let mut next = now + self.round_trips.hard_timeout(pending.attempt);
+                if pending.attempt == self.config.retries {
+                    // Among fast nodes a slow one must not pass for dead: nobody is given up before the longest timeout.
+                    next = next.max(pending.first_sent + self.config.max_timeout);
+                }
+                self.set_due(id, next).map(|pending| Expiry::Again(id_bytes, pending))
             }
-            Phase::Stalled => return self.close(id).map(Expiry::Failed),
-        };
-        pending.due = next;
-        let pending = *pending;
-        self.deadlines.remove(&(due, id));
-        self.deadlines.insert((next, id));
-        Some(expiry(id, pending))
+            Phase::Stalled => self.close(id).map(Expiry::Failed),
+        }
+    }
+
+    fn set_due(&mut self, id: u32, due: Instant) -> Option<Pending<K>> {
+        let pending = self.pending.get_mut(&id)?;
+        self.deadlines.remove(&(pending.due, id));
+        self.deadlines.insert((due, id));
+        pending.due = due;
+        Some(*pending)
     }
 
     /// The system says that `addr` cannot be reached: requests to it, and no others (P16), stop waiting for this attempt.

@@ -58,6 +58,11 @@ impl VerifyQuota {
         limit == 0 || self.pinged.range(first..=last).filter(recent).take(limit).count() < limit
     }
 
+    /// The ping was answered: its address is verified, and further ones there no longer go to a stranger.
+    pub(crate) fn answered(&mut self, ip: IpAddr) {
+        self.pinged.remove(&ip);
+    }
+
     /// Forgets what no longer counts.
     pub(crate) fn forget(&mut self, now: Instant) {
         let kept = self.config.per_ip.max(SUBNET_WINDOW);

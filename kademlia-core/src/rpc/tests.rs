@@ -3,7 +3,9 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest,
+};
 
 use super::*;
 use crate::config::Config;
@@ -17,12 +19,25 @@ fn address(host: u8) -> SocketAddr {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Open { host: u8, key: Option<u8> },
+    Open {
+        host: u8,
+        key: Option<u8>,
+    },
     /// A reply to the `nth` request ever opened, perhaps from elsewhere or under another key.
-    Reply { nth: usize, host: Option<u8>, key: Option<u8> },
-    Wait { millis: u64 },
-    Unreachable { host: u8 },
-    Cancel { host: u8 },
+    Reply {
+        nth: usize,
+        host: Option<u8>,
+        key: Option<u8>,
+    },
+    Wait {
+        millis: u64,
+    },
+    Unreachable {
+        host: u8,
+    },
+    Cancel {
+        host: u8,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -136,7 +151,8 @@ proptest! {
 fn p15_ids_are_spread_evenly_and_say_nothing_about_the_next() {
     const DRAWS: u32 = 1_000_000;
     let mut rng = Rng::from_seed([7; 32]);
-    let mut transactions: Transactions<K> = Transactions::new(RpcConfig { per_ip: 0, ..Config::default().rpc });
+    let mut transactions: Transactions<K> =
+        Transactions::new(RpcConfig { per_ip: 0, ..Config::default().rpc });
     let mut counts = [0_u32; 256];
     let (mut sum_xy, mut previous) = (0.0, 0.0);
     for _ in 0..DRAWS {

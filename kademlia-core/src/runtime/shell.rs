@@ -14,13 +14,16 @@ use crate::publish::Stored;
 use crate::service::Service;
 use crate::time::Instant;
 
+/// How a single request ends.
+type Outcome<P> = Result<Answered<P>, Failure>;
+
 /// What a [`Handle`](super::Handle)'s commands work on, between two turns of the driver's loop.
 pub struct Shell<P: Protocol, S> {
     /// The nodes.
     pub stack: DualStack<P, S>,
     pub(super) searches: HashMap<(Family, LookupId), Watcher<P>>,
     pub(super) stores: HashMap<(Family, LookupId), oneshot::Sender<Stored<P::Key>>>,
-    pub(super) requests: HashMap<(Family, RequestId), oneshot::Sender<Result<Answered<P>, Failure>>>,
+    pub(super) requests: HashMap<(Family, RequestId), oneshot::Sender<Outcome<P>>>,
     pub(super) joiners: Vec<oneshot::Sender<()>>,
     pub(super) listeners: Vec<mpsc::Sender<(Family, Event<P>)>>,
     pub(super) stop: Option<oneshot::Sender<()>>,

@@ -87,21 +87,14 @@ impl<K: Keyspace, R: Record> MemoryStorage<K, R> {
         let key = if shelf.is_some() { 0 } else { Self::KEY };
         let counts = self.counts.missing(record.source()) * Counts::ENTRY;
         let before = self.bytes() - replaced.map_or(0, R::heap_bytes);
-        before
-            .saturating_add(own + key + counts)
-            .saturating_add(record.heap_bytes())
+        before.saturating_add(own + key + counts).saturating_add(record.heap_bytes())
     }
 
     /// Whether so many bytes come free when all keys farther than `key` give way. Every shelf it looks at weighs
     /// something, so it looks at few.
     fn can_free(&self, key: &K, mut bytes: usize) -> bool {
         let limit = self.center.distance(key);
-        for (_, shelf) in self
-            .shelves
-            .iter()
-            .rev()
-            .take_while(|(distance, _)| **distance > limit)
-        {
+        for (_, shelf) in self.shelves.iter().rev().take_while(|(distance, _)| **distance > limit) {
             let weight = Self::KEY + shelf.records.len() * Self::RECORD + shelf.heap_bytes;
             bytes = bytes.saturating_sub(weight);
             if bytes == 0 {
@@ -170,11 +163,7 @@ impl<K: Keyspace, R: Record> MemoryStorage<K, R> {
         let dues = &mut self.dues;
         let shelf = self.shelves.entry(self.center.distance(&key)).or_insert_with(|| {
             dues.insert((expires, key));
-            Shelf {
-                records: Vec::new(),
-                due: expires,
-                heap_bytes: 0,
-            }
+            Shelf { records: Vec::new(), due: expires, heap_bytes: 0 }
         });
         shelf.heap_bytes += bytes;
         if expires < shelf.due {
@@ -215,9 +204,8 @@ impl<K: Keyspace, R: Record> Storage<K, R> for MemoryStorage<K, R> {
         }
         let old = mem::replace(&mut self.center, center);
         let shelves = mem::take(&mut self.shelves).into_iter();
-        self.shelves = shelves
-            .map(|(distance, shelf)| (center.distance(&old.distance(&distance)), shelf))
-            .collect();
+        self.shelves =
+            shelves.map(|(distance, shelf)| (center.distance(&old.distance(&distance)), shelf)).collect();
     }
 
     fn admits(&self, key: &K, record: &R) -> Result<(), NoRoom> {
@@ -231,11 +219,7 @@ impl<K: Keyspace, R: Record> Storage<K, R> for MemoryStorage<K, R> {
             return Err(NoRoom::Key);
         }
         let excess = self.bytes_with(key, record).saturating_sub(self.limits.bytes);
-        if self.can_free(key, excess) {
-            Ok(())
-        } else {
-            Err(NoRoom::Bytes)
-        }
+        if self.can_free(key, excess) { Ok(()) } else { Err(NoRoom::Bytes) }
     }
 
     fn insert(&mut self, now: Instant, key: K, record: R, expires: Instant) -> Result<Placed, NoRoom> {
@@ -256,11 +240,7 @@ impl<K: Keyspace, R: Record> Storage<K, R> for MemoryStorage<K, R> {
         // One from each of n equal stretches: no shuffle, no repetition, and no cluster of neighbouring slots.
         let bounds = (0..n).map(|stretch| (stretch * held / n, (stretch + 1) * held / n));
         let chosen = bounds.filter_map(|(start, end)| shelf.records.get(start + rng.below(end - start)));
-        out.extend(
-            chosen
-                .filter(|held| held.expires > now)
-                .map(|held| held.record.clone()),
-        );
+        out.extend(chosen.filter(|held| held.expires > now).map(|held| held.record.clone()));
     }
 
     fn sample_keys(&self, now: Instant, n: usize, rng: &mut Rng, out: &mut Vec<K>) {

@@ -44,12 +44,7 @@ pub struct StorageLimits {
 
 impl Default for StorageLimits {
     fn default() -> Self {
-        StorageLimits {
-            bytes: 64 << 20,
-            per_key: 1_000,
-            per_source: 64,
-            per_subnet: 1_024,
-        }
+        StorageLimits { bytes: 64 << 20, per_key: 1_000, per_source: 64, per_subnet: 1_024 }
     }
 }
 

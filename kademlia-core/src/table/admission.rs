@@ -31,9 +31,7 @@ impl<K: Keyspace> Table<K> {
                 Quality::Bad => gone.extend(self.take(index)),
             }
         }
-        let old = self
-            .position(entry.key())
-            .and_then(|index| self.entries.get_mut(index));
+        let old = self.position(entry.key()).and_then(|index| self.entries.get_mut(index));
         let insert = match old {
             Some(old) => {
                 *old = entry;
@@ -51,9 +49,8 @@ impl<K: Keyspace> Table<K> {
     fn place(&mut self, now: Instant, entry: Entry<K>) -> Insert<K> {
         let bucket = self.bucket_of(entry.key());
         if !self.has_room(bucket)
-            && let Some(bad) = self
-                .least_recent(now, bucket, Quality::Bad)
-                .and_then(|index| self.entries.get_mut(index))
+            && let Some(bad) =
+                self.least_recent(now, bucket, Quality::Bad).and_then(|index| self.entries.get_mut(index))
         {
             return Insert::Replaced(core::mem::replace(bad, entry).contact());
         }
@@ -62,9 +59,8 @@ impl<K: Keyspace> Table<K> {
             return Insert::Added;
         }
         let bucket = self.bucket_of(entry.key());
-        let ask = self
-            .least_recent(now, bucket, Quality::Questionable)
-            .and_then(|index| self.entries.get(index));
+        let ask =
+            self.least_recent(now, bucket, Quality::Questionable).and_then(|index| self.entries.get(index));
         let ask = ask.map(Entry::contact);
         self.wait(entry);
         Insert::Waiting { ask }
@@ -83,16 +79,10 @@ impl<K: Keyspace> Table<K> {
             let entries = self.range(bucket);
             let tail = &mut self.entries[entries];
             tail.sort_by_key(|entry| self.local.common_prefix(entry.key()) > bucket);
-            let stay = tail
-                .iter()
-                .filter(|entry| self.local.common_prefix(entry.key()) == bucket)
-                .count();
+            let stay = tail.iter().filter(|entry| self.local.common_prefix(entry.key()) == bucket).count();
             let stay = u16::try_from(stay).unwrap_or(u16::MAX);
             if let Some(shallow) = self.buckets.last_mut() {
-                let deep = Bucket {
-                    len: shallow.len - stay,
-                    changed: shallow.changed,
-                };
+                let deep = Bucket { len: shallow.len - stay, changed: shallow.changed };
                 shallow.len = stay;
                 self.buckets.push(deep);
             }
@@ -102,17 +92,14 @@ impl<K: Keyspace> Table<K> {
     /// Keeps a verified contact that has no place now. The oldest give way.
     pub(super) fn wait(&mut self, entry: Entry<K>) {
         if self.config.one_per_ip {
-            self.replacements
-                .retain(|waiting| !diversity::same_ip(waiting.addr(), entry.addr()));
+            self.replacements.retain(|waiting| !diversity::same_ip(waiting.addr(), entry.addr()));
         }
         grow(&mut self.replacements);
         self.replacements.push(entry);
         let bucket = self.bucket_of(entry.key());
         if self.config.per_subnet_in_bucket != 0 {
             let limit = self.config.per_subnet_in_bucket;
-            self.thin(bucket, limit, |waiting| {
-                diversity::same_subnet(waiting.addr(), entry.addr())
-            });
+            self.thin(bucket, limit, |waiting| diversity::same_subnet(waiting.addr(), entry.addr()));
         }
         self.thin(bucket, self.config.replacements, |_| true);
     }

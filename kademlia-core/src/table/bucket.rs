@@ -41,11 +41,7 @@ pub(super) fn by_distance<'a, K: Keyspace>(
     mut visit: impl FnMut(&'a [Entry<K>]) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     let x = target.distance(local);
-    let is_one = |bit: usize| {
-        x.as_bytes()
-            .get(bit / 8)
-            .is_some_and(|byte| byte & (0x80 >> (bit % 8)) != 0)
-    };
+    let is_one = |bit: usize| x.as_bytes().get(bit / 8).is_some_and(|byte| byte & (0x80 >> (bit % 8)) != 0);
     let shallow = buckets.split_last().map_or(buckets, |(_, shallow)| shallow);
     let mut deeper = entries;
     for (bit, bucket) in shallow.iter().enumerate() {
@@ -87,16 +83,8 @@ impl<K: Keyspace> Ranked<'_, K> {
 /// The first 64 bits of a key, zeros after a shorter one.
 fn head<K: Keyspace>(key: &K) -> u64 {
     let bytes = key.as_bytes();
-    let short = || {
-        bytes
-            .iter()
-            .zip((0..8).rev())
-            .map(|(byte, at)| u64::from(*byte) << (8 * at))
-            .sum()
-    };
-    bytes
-        .first_chunk()
-        .map_or_else(short, |head| u64::from_be_bytes(*head))
+    let short = || bytes.iter().zip((0..8).rev()).map(|(byte, at)| u64::from(*byte) << (8 * at)).sum();
+    bytes.first_chunk().map_or_else(short, |head| u64::from_be_bytes(*head))
 }
 
 /// Gives the up to `wanted` eligible entries closest to `target`, nearest first, to `out`; returns how many.
@@ -117,10 +105,7 @@ pub(super) fn nearest<K: Keyspace>(
         let mut chunk = [None::<Ranked<'_, K>>; CHUNK];
         let mut len = 0;
         for entry in entries {
-            let ranked = Ranked {
-                head: origin ^ head(entry.key()),
-                entry,
-            };
+            let ranked = Ranked { head: origin ^ head(entry.key()), entry };
             let before =
                 |other: &Option<Ranked<'_, K>>| other.is_some_and(|other| ranked.is_nearer(&other, target));
             // The array is sorted: who does not come before its end does not come into a full one.

@@ -40,9 +40,7 @@ impl<'a, K: Keyspace> Crowd<'a, K> {
 
     /// The one to go, if the crowd has reached the limit.
     fn surplus(&self, limit: usize) -> Option<usize> {
-        self.worst
-            .filter(|_| limit != 0 && self.size >= limit)
-            .map(|(index, _)| index)
+        self.worst.filter(|_| limit != 0 && self.size >= limit).map(|(index, _)| index)
     }
 }
 
@@ -72,7 +70,5 @@ pub(super) fn obstacle<K: Keyspace>(
             }
         }
     }
-    in_bucket
-        .surplus(config.per_subnet_in_bucket)
-        .or(in_table.surplus(config.per_subnet))
+    in_bucket.surplus(config.per_subnet_in_bucket).or(in_table.surplus(config.per_subnet))
 }

@@ -150,9 +150,7 @@ impl<K: Keyspace> Entry<K> {
 }
 
 fn millis(rtt: Duration) -> u16 {
-    u16::try_from(rtt.as_millis())
-        .unwrap_or(UNMEASURED)
-        .min(UNMEASURED - 1)
+    u16::try_from(rtt.as_millis()).unwrap_or(UNMEASURED).min(UNMEASURED - 1)
 }
 
 /// An instant in five bytes: steps of 2¹⁶ µs (66 ms, rounded down) for 2,283 years from the host's zero; later ones

@@ -36,20 +36,14 @@ impl<K: Keyspace> Table<K> {
     /// [`keepalive`](crate::TableConfig::keepalive) after it was last [`asked`](Self::asked), answered or failed;
     /// much sooner while in doubt; ever later once bad.
     pub fn due(&self, now: Instant) -> Option<Contact<K>> {
-        let entries = self
-            .entries
-            .iter()
-            .filter_map(|entry| Some((entry.due(&self.config)?, entry)));
+        let entries = self.entries.iter().filter_map(|entry| Some((entry.due(&self.config)?, entry)));
         let (at, entry) = entries.min_by_key(|&(at, _)| at)?;
         (at <= now).then(|| entry.contact())
     }
 
     /// When [`due`](Self::due) will next name an entry.
     pub fn next_due(&self) -> Option<Instant> {
-        self.entries
-            .iter()
-            .filter_map(|entry| entry.due(&self.config))
-            .min()
+        self.entries.iter().filter_map(|entry| entry.due(&self.config)).min()
     }
 
     /// A random key in the range of the bucket that has been unchanged the longest, if that is longer than
@@ -58,26 +52,16 @@ impl<K: Keyspace> Table<K> {
     pub fn refresh(&mut self, now: Instant, rng: &mut Rng) -> Option<K> {
         let at = self.next_refresh().filter(|&at| at <= now)?;
         let last = self.buckets.len() - 1;
-        let index = self
-            .buckets
-            .iter()
-            .position(|bucket| bucket.changed.after(self.config.refresh) == Some(at))?;
+        let index =
+            self.buckets.iter().position(|bucket| bucket.changed.after(self.config.refresh) == Some(at))?;
         self.buckets.get_mut(index)?.changed = Stamp::new(now);
         let own = index == last;
-        Some(if own {
-            self.local.random_within(index, rng)
-        } else {
-            self.local.random_beside(index, rng)
-        })
+        Some(if own { self.local.random_within(index, rng) } else { self.local.random_beside(index, rng) })
     }
 
     /// When [`refresh`](Self::refresh) will next name a key.
     pub fn next_refresh(&self) -> Option<Instant> {
-        let stale = self
-            .buckets
-            .iter()
-            .filter_map(|bucket| bucket.changed.after(self.config.refresh))
-            .min();
+        let stale = self.buckets.iter().filter_map(|bucket| bucket.changed.after(self.config.refresh)).min();
         stale.filter(|_| !self.is_empty())
     }
 
@@ -89,19 +73,12 @@ impl<K: Keyspace> Table<K> {
         }
         self.local = local;
         self.buckets.clear();
-        self.buckets.push(Bucket {
-            len: 0,
-            changed: Stamp::new(now),
-        });
+        self.buckets.push(Bucket { len: 0, changed: Stamp::new(now) });
         let mut entries = core::mem::take(&mut self.entries);
         let mut waiting = core::mem::take(&mut self.replacements);
         entries.sort_by_key(|entry| (entry.is_bad(&self.config), Reverse(entry.seen())));
         waiting.sort_by_key(|entry| Reverse(entry.seen()));
-        for entry in entries
-            .into_iter()
-            .chain(waiting)
-            .filter(|entry| *entry.key() != local)
-        {
+        for entry in entries.into_iter().chain(waiting).filter(|entry| *entry.key() != local) {
             if self.make_room(entry.key()) && self.obstacle(entry.key(), entry.addr()).is_none() {
                 self.push(entry);
             } else if !entry.is_bad(&self.config) {
@@ -112,10 +89,7 @@ impl<K: Keyspace> Table<K> {
 
     /// Entries by quality at `now`.
     pub fn counts(&self, now: Instant) -> Counts {
-        let mut counts = Counts {
-            replacements: self.replacements.len(),
-            ..Counts::default()
-        };
+        let mut counts = Counts { replacements: self.replacements.len(), ..Counts::default() };
         for entry in &self.entries {
             match entry.quality(now, &self.config) {
                 Quality::Good => counts.good += 1,
@@ -138,25 +112,13 @@ impl<K: Keyspace> Table<K> {
     /// The first rule found broken.
     pub fn check(&self) -> Result<(), &'static str> {
         let rule = |holds: bool, broken: &'static str| if holds { Ok(()) } else { Err(broken) };
-        rule(
-            (1..=K::BITS).contains(&self.buckets.len()),
-            "the number of buckets is out of range",
-        )?;
+        rule((1..=K::BITS).contains(&self.buckets.len()), "the number of buckets is out of range")?;
         let lens: usize = self.buckets.iter().map(|bucket| usize::from(bucket.len)).sum();
-        rule(
-            lens == self.entries.len(),
-            "the buckets do not add up to the entries",
-        )?;
+        rule(lens == self.entries.len(), "the buckets do not add up to the entries")?;
         for bucket in self.buckets() {
-            rule(
-                bucket.entries.len() <= usize::from(self.k),
-                "a bucket holds more than k",
-            )?;
+            rule(bucket.entries.len() <= usize::from(self.k), "a bucket holds more than k")?;
             let in_place = |entry: &Entry<K>| self.bucket_of(entry.key()) == bucket.index;
-            rule(
-                bucket.entries.iter().all(in_place),
-                "an entry is in the wrong bucket",
-            )?;
+            rule(bucket.entries.iter().all(in_place), "an entry is in the wrong bucket")?;
         }
         let everyone: Vec<&Entry<K>> = self.entries.iter().chain(&self.replacements).collect();
         for (index, entry) in everyone.iter().enumerate() {
@@ -165,16 +127,10 @@ impl<K: Keyspace> Table<K> {
             rule(unique, "a key is in the table twice")?;
         }
         for entry in &self.entries {
-            rule(
-                !self.is_crowded(entry),
-                "an IP address or a subnet has too many entries",
-            )?;
+            rule(!self.is_crowded(entry), "an IP address or a subnet has too many entries")?;
         }
-        let waiting = |index| {
-            self.replacements
-                .iter()
-                .filter(move |entry| self.bucket_of(entry.key()) == index)
-        };
+        let waiting =
+            |index| self.replacements.iter().filter(move |entry| self.bucket_of(entry.key()) == index);
         let bounded = (0..self.buckets.len()).all(|index| waiting(index).count() <= self.config.replacements);
         rule(bounded, "too many replacements wait for one bucket")
     }
@@ -184,22 +140,12 @@ impl<K: Keyspace> Table<K> {
         let exceeds = |count: usize, limit: usize| limit != 0 && count > limit;
         let alike = |other: &&Entry<K>| diversity::same_subnet(other.addr(), entry.addr());
         let bucket = self.entries_of(self.bucket_of(entry.key()));
-        let at_address = self
-            .entries
-            .iter()
-            .filter(|other| other.addr() == entry.addr())
-            .count();
-        let at_ip = self
-            .entries
-            .iter()
-            .filter(|other| diversity::same_ip(other.addr(), entry.addr()))
-            .count();
+        let at_address = self.entries.iter().filter(|other| other.addr() == entry.addr()).count();
+        let at_ip =
+            self.entries.iter().filter(|other| diversity::same_ip(other.addr(), entry.addr())).count();
         at_address > 1
             || (self.config.one_per_ip && at_ip > 1)
-            || exceeds(
-                bucket.iter().filter(alike).count(),
-                self.config.per_subnet_in_bucket,
-            )
+            || exceeds(bucket.iter().filter(alike).count(), self.config.per_subnet_in_bucket)
             || exceeds(self.entries.iter().filter(alike).count(), self.config.per_subnet)
     }
 }

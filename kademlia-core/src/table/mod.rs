@@ -71,10 +71,7 @@ impl<K: Keyspace> Table<K> {
             local,
             k: u16::try_from(k).unwrap_or(u16::MAX).max(1),
             config,
-            buckets: alloc::vec![Bucket {
-                len: 0,
-                changed: Stamp::ZERO
-            }],
+            buckets: alloc::vec![Bucket { len: 0, changed: Stamp::ZERO }],
             entries: Vec::new(),
             replacements: Vec::new(),
         }
@@ -91,8 +88,7 @@ impl<K: Keyspace> Table<K> {
             return Insert::Updated;
         }
         let entry = Entry::new(contact, now, rtt);
-        self.replacements
-            .retain(|waiting| *waiting.key() != contact.key && waiting.addr() != entry.addr());
+        self.replacements.retain(|waiting| *waiting.key() != contact.key && waiting.addr() != entry.addr());
         // A verified answer under another key: whoever was at this address is gone (BEP 45 evicts such an entry, too).
         let stale = self.entries.iter().position(|other| other.addr() == entry.addr());
         let mut gone: Vec<Entry<K>> = stale.and_then(|index| self.take(index)).into_iter().collect();
@@ -145,11 +141,7 @@ impl<K: Keyspace> Table<K> {
     /// Whether a sender that has not answered us yet is worth a verification ping: it is unknown, or known to have
     /// been elsewhere and now questionable, and an answer would give it a place or have a questionable entry asked.
     pub fn wants(&self, now: Instant, contact: &Contact<K>) -> bool {
-        if contact.key == self.local
-            || self
-                .replacements
-                .iter()
-                .any(|waiting| *waiting.key() == contact.key)
+        if contact.key == self.local || self.replacements.iter().any(|waiting| *waiting.key() == contact.key)
         {
             return false;
         }
@@ -163,12 +155,12 @@ impl<K: Keyspace> Table<K> {
                     || !self.entries_of(bucket).iter().all(is_good)
             }
         };
+        // Whoever writes from the address of an entry under another key has perhaps changed its key (BEP 42).
+        let in_the_way = |entry: &Entry<K>| is_good(entry) && entry.contact().addr != contact.addr;
         // The bucket is checked first: it is the cheap half, and a stranger's packet gets us here.
         let obstacle = |table: &Self| table.obstacle(&contact.key, CompactAddr::new(contact.addr));
         place
-            && obstacle(self)
-                .and_then(|index| self.entries.get(index))
-                .is_none_or(|entry| !is_good(entry))
+            && obstacle(self).and_then(|index| self.entries.get(index)).is_none_or(|entry| !in_the_way(entry))
     }
 }
 
@@ -190,9 +182,7 @@ impl<K: Keyspace> Table<K> {
 
     fn position(&self, key: &K) -> Option<usize> {
         let range = self.range(self.bucket_of(key));
-        let at = self.entries[range.clone()]
-            .iter()
-            .position(|entry| entry.key() == key)?;
+        let at = self.entries[range.clone()].iter().position(|entry| entry.key() == key)?;
         Some(range.start + at)
     }
 
@@ -218,9 +208,7 @@ impl<K: Keyspace> Table<K> {
         let range = self.range(bucket);
         let entries = range.clone().zip(&self.entries[range]);
         let alike = entries.filter(|(_, entry)| entry.quality(now, &self.config) == quality);
-        alike
-            .min_by_key(|(_, entry)| entry.seen())
-            .map(|(index, _)| index)
+        alike.min_by_key(|(_, entry)| entry.seen()).map(|(index, _)| index)
     }
 
     fn touch(&mut self, now: Instant, key: &K) {
@@ -299,22 +287,12 @@ impl<K: Keyspace> Table<K> {
         out: &mut impl Extend<Contact<K>>,
     ) {
         let is_good = |entry: &Entry<K>| entry.quality(now, &self.config) == Quality::Good;
-        self.nearest(
-            target,
-            n,
-            |entry| is_good(entry) && Some(*entry.key()) != except,
-            out,
-        );
+        self.nearest(target, n, |entry| is_good(entry) && Some(*entry.key()) != except, out);
     }
 
     /// The up to `n` entries closest to `target` that are not bad, nearest first: where own lookups start.
     pub fn closest(&self, now: Instant, target: &K, n: usize, out: &mut impl Extend<Contact<K>>) {
-        self.nearest(
-            target,
-            n,
-            |entry| entry.quality(now, &self.config) != Quality::Bad,
-            out,
-        );
+        self.nearest(target, n, |entry| entry.quality(now, &self.config) != Quality::Bad, out);
     }
 
     fn nearest(
@@ -327,11 +305,7 @@ impl<K: Keyspace> Table<K> {
         let mut left = n;
         let _ = bucket::by_distance(&self.local, target, &self.buckets, &self.entries, |entries| {
             left -= bucket::nearest(entries, target, left, &eligible, out);
-            if left == 0 {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
     }
 
@@ -346,11 +320,7 @@ impl<K: Keyspace> Table<K> {
         self.buckets.iter().enumerate().map(move |(index, bucket)| {
             let (entries, deeper) = rest.split_at(bucket.len.into());
             rest = deeper;
-            BucketView {
-                index,
-                changed: bucket.changed.instant(),
-                entries,
-            }
+            BucketView { index, changed: bucket.changed.instant(), entries }
         })
     }
 }

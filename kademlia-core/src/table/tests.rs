@@ -58,16 +58,11 @@ fn keys(table: &Table<Small>) -> Vec<u8> {
 }
 
 fn quality(table: &Table<Small>, key: u8, now: Instant) -> Option<Quality> {
-    table
-        .get(&Key::new([key]))
-        .map(|entry| entry.quality(now, &table.config))
+    table.get(&Key::new([key])).map(|entry| entry.quality(now, &table.config))
 }
 
 fn fail(table: &mut Table<Small>, key: u8, times: u8) -> Option<Contact<Small>> {
-    (0..times)
-        .map(|_| table.failed(Instant::ZERO, &at(key)))
-        .last()
-        .flatten()
+    (0..times).map(|_| table.failed(Instant::ZERO, &at(key))).last().flatten()
 }
 
 #[test]
@@ -89,11 +84,7 @@ fn memory_is_what_the_contacts_need() {
     }
     table.check().unwrap();
     let held = table.len() + table.replacements.len();
-    assert!(
-        table.memory() <= held * 52 * 9 / 8 + 1024,
-        "{} for {held}",
-        table.memory()
-    );
+    assert!(table.memory() <= held * 52 * 9 / 8 + 1024, "{} for {held}", table.memory());
 }
 
 #[test]
@@ -101,19 +92,10 @@ fn bep5_5_12_good_means_heard_of_within_15_minutes() {
     let mut table = filled(8, [1, 2]);
     assert_eq!(quality(&table, 1, minutes(15)), Some(Quality::Good));
     assert_eq!(quality(&table, 1, minutes(16)), Some(Quality::Questionable));
-    assert!(
-        table.queried_by(minutes(14), &at(2)),
-        "it once answered, so its request keeps it good"
-    );
+    assert!(table.queried_by(minutes(14), &at(2)), "it once answered, so its request keeps it good");
     assert_eq!(quality(&table, 2, minutes(28)), Some(Quality::Good));
-    assert!(
-        !table.queried_by(minutes(14), &at(3)),
-        "an unknown one gains nothing"
-    );
-    assert!(
-        !table.queried_by(minutes(14), &from(2, [9, 9, 9, 9], 1)),
-        "nor a known one elsewhere"
-    );
+    assert!(!table.queried_by(minutes(14), &at(3)), "an unknown one gains nothing");
+    assert!(!table.queried_by(minutes(14), &from(2, [9, 9, 9, 9], 1)), "nor a known one elsewhere");
     assert_eq!(keys(&table), [1, 2]);
 }
 
@@ -123,19 +105,11 @@ fn bep5_5_12_bad_after_several_failures_in_a_row() {
     fail(&mut table, 1, 1);
     assert_eq!(quality(&table, 1, Instant::ZERO), Some(Quality::Questionable));
     table.queried_by(Instant::ZERO, &at(1));
-    assert_eq!(
-        quality(&table, 1, Instant::ZERO),
-        Some(Quality::Questionable),
-        "requests are easily forged"
-    );
+    assert_eq!(quality(&table, 1, Instant::ZERO), Some(Quality::Questionable), "requests are easily forged");
     fail(&mut table, 1, 1);
     assert_eq!(quality(&table, 1, Instant::ZERO), Some(Quality::Bad));
     assert_eq!(table.answered(Instant::ZERO, at(1), None), Insert::Updated);
-    assert_eq!(
-        quality(&table, 1, Instant::ZERO),
-        Some(Quality::Good),
-        "an answer ends the row"
-    );
+    assert_eq!(quality(&table, 1, Instant::ZERO), Some(Quality::Good), "an answer ends the row");
     fail(&mut table, 1, 255);
     fail(&mut table, 1, 255);
     assert_eq!(keys(&table), [1], "nobody wants the place");
@@ -166,15 +140,8 @@ fn bep5_5_13_one_bucket_at_first_and_only_the_own_one_splits() {
     assert_eq!(table.depth(), 1);
     assert_eq!(table.answered(Instant::ZERO, at(0x40), None), Insert::Added);
     assert_eq!(table.depth(), 2, "full, and the own key in its range");
-    assert_eq!(
-        table.answered(Instant::ZERO, at(0xe0), None),
-        Insert::Waiting { ask: None }
-    );
-    assert_eq!(
-        keys(&table),
-        [0x40, 0x80, 0xc0],
-        "full of good entries: the newcomer waits outside"
-    );
+    assert_eq!(table.answered(Instant::ZERO, at(0xe0), None), Insert::Waiting { ask: None });
+    assert_eq!(keys(&table), [0x40, 0x80, 0xc0], "full of good entries: the newcomer waits outside");
     assert_eq!(table.depth(), 2);
 }
 
@@ -192,10 +159,7 @@ fn bep5_5_13_splits_end_at_the_width_of_the_key() {
 fn bep5_5_13_bad_entries_are_replaced() {
     let mut table = filled(2, [0x80, 0x90, 0x40]);
     fail(&mut table, 0x90, 2);
-    assert_eq!(
-        table.answered(Instant::ZERO, at(0xa0), None),
-        Insert::Replaced(at(0x90))
-    );
+    assert_eq!(table.answered(Instant::ZERO, at(0xa0), None), Insert::Replaced(at(0x90)));
     assert_eq!(keys(&table), [0x40, 0x80, 0xa0]);
 }
 
@@ -212,16 +176,9 @@ fn bep5_5_13_questionable_entries_are_asked_before_they_are_replaced() {
     assert_eq!(table.failed(now, &at(0x90)), None, "one retry");
     assert_eq!(table.failed(now, &at(0x90)), Some(at(0xa0)));
     assert_eq!(keys(&table), [0x40, 0x80, 0xa0]);
-    assert_eq!(
-        table.answered(now, at(0xb0), None),
-        Insert::Waiting { ask: Some(at(0x80)) }
-    );
+    assert_eq!(table.answered(now, at(0xb0), None), Insert::Waiting { ask: Some(at(0x80)) });
     table.answered(now, at(0x80), None);
-    assert_eq!(
-        table.answered(now, at(0xb1), None),
-        Insert::Waiting { ask: None },
-        "all are good"
-    );
+    assert_eq!(table.answered(now, at(0xb1), None), Insert::Waiting { ask: None }, "all are good");
 }
 
 #[test]
@@ -232,11 +189,7 @@ fn fs_b5_replacements_are_bounded_and_the_latest_takes_the_place() {
     }
     table.check().unwrap();
     assert_eq!(table.counts(Instant::ZERO).replacements, 8);
-    assert_eq!(
-        table.failed(Instant::ZERO, &at(0x9f)),
-        None,
-        "a replacement that fails is dropped"
-    );
+    assert_eq!(table.failed(Instant::ZERO, &at(0x9f)), None, "a replacement that fails is dropped");
     assert!(table.queried_by(Instant::from_secs(99), &at(0x9a)));
     assert!(table.queried_by(Instant::from_secs(98), &at(0x99)));
     assert_eq!(fail(&mut table, 0x80, 2), Some(at(0x9a)));
@@ -248,21 +201,11 @@ fn fs_b5_replacements_are_bounded_and_the_latest_takes_the_place() {
 
 #[test]
 fn fs_b5_without_replacements_the_questionable_are_still_asked() {
-    let mut table = Table::new(
-        LOCAL,
-        1,
-        TableConfig {
-            replacements: 0,
-            ..rules()
-        },
-    );
+    let mut table = Table::new(LOCAL, 1, TableConfig { replacements: 0, ..rules() });
     for key in [0x80, 0x40] {
         table.answered(Instant::ZERO, at(key), None);
     }
-    assert_eq!(
-        table.answered(minutes(20), at(0x90), None),
-        Insert::Waiting { ask: Some(at(0x80)) }
-    );
+    assert_eq!(table.answered(minutes(20), at(0x90), None), Insert::Waiting { ask: Some(at(0x80)) });
     assert_eq!(table.counts(minutes(20)).replacements, 0);
 }
 
@@ -278,19 +221,14 @@ fn round_trip_times_are_kept_in_milliseconds() {
     let mut table = filled(8, [1]);
     let rtt = |table: &Table<Small>| table.get(&Key::new([1])).and_then(Entry::rtt);
     assert_eq!(rtt(&table), None);
-    for (measured, kept) in [
-        (Duration::ZERO, 0),
-        (Duration::from_micros(42_900), 42),
-        (Duration::MAX, 65_534),
-    ] {
+    for (measured, kept) in
+        [(Duration::ZERO, 0), (Duration::from_micros(42_900), 42), (Duration::MAX, 65_534)]
+    {
         table.answered(Instant::ZERO, at(1), Some(measured));
         assert_eq!(rtt(&table), Some(Duration::from_millis(kept)));
     }
     table.answered(Instant::ZERO, at(1), None);
-    assert!(
-        rtt(&table).is_some(),
-        "an unmeasured answer keeps the last measurement"
-    );
+    assert!(rtt(&table).is_some(), "an unmeasured answer keeps the last measurement");
 }
 
 #[test]
@@ -303,11 +241,7 @@ fn fs_a5_closest_is_exact_for_every_target_and_number_of_a_full_table() {
             for n in [0, 1, 7, 8, 31, 32, 33, 64, 65, 255, usize::MAX] {
                 let mut found = Vec::new();
                 table.closest(Instant::ZERO, &target, n, &mut found);
-                assert_eq!(
-                    found,
-                    sorted[..n.min(sorted.len())],
-                    "k {k}, target {target}, n {n}"
-                );
+                assert_eq!(found, sorted[..n.min(sorted.len())], "k {k}, target {target}, n {n}");
             }
         }
     }

@@ -93,7 +93,9 @@ fn p1_p25_a_thousand_nodes_a_thousand_exact_lookups_twice() {
     let (exact, hash, reports) = exact_lookups(1, 1_000, 1_000);
     let hops = median(reports.iter().map(|report| report.hops).collect());
     let messages = median(reports.iter().map(|report| report.messages).collect());
-    println!("1,000 nodes: {exact} of 1,000 lookups exact; median {hops} hops, {messages} messages; trace {hash:016x}");
+    println!(
+        "1,000 nodes: {exact} of 1,000 lookups exact; median {hops} hops, {messages} messages; trace {hash:016x}"
+    );
     assert_eq!(exact, 1_000);
     assert_eq!(exact_lookups(1, 1_000, 1_000).1, hash, "P1: the same seed, the same trace");
 }

@@ -35,12 +35,7 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
         if node.poll_timeout().is_some_and(|due| due <= self.now) {
             node.handle_timeout(self.now);
             self.traffic.timeouts += 1;
-            self.trace.record(
-                self.now,
-                &Step::Timeout {
-                    node: number as NodeIndex,
-                },
-            );
+            self.trace.record(self.now, &Step::Timeout { node: number as NodeIndex });
         }
         self.drain(number);
     }
@@ -50,24 +45,11 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
         let (from, addr) = (from as NodeIndex, sender.addr);
         let Some(node) = self.hosts[to as usize].node.as_deref_mut() else {
             self.traffic.vanished += 1;
-            self.trace.record(
-                self.now,
-                &Step::Vanished {
-                    from,
-                    to: self.hosts[to as usize].addr,
-                },
-            );
+            self.trace.record(self.now, &Step::Vanished { from, to: self.hosts[to as usize].addr });
             return;
         };
         self.traffic.delivered += 1;
-        self.trace.record(
-            self.now,
-            &Step::Delivered {
-                from,
-                to: to as NodeIndex,
-                payload: &payload,
-            },
-        );
+        self.trace.record(self.now, &Step::Delivered { from, to: to as NodeIndex, payload: &payload });
         match payload {
             Payload::Bytes(datagram) => node.handle_datagram(self.now, addr, &datagram),
             Payload::Message(message) => node.handle_message(self.now, addr, *message),
@@ -107,8 +89,7 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
             let to = node.poll_transmit(&mut self.buffer)?;
             Some((to, Payload::Bytes(self.buffer.as_slice().into())))
         } else {
-            node.poll_message()
-                .map(|(to, message)| (to, Payload::Message(Box::new(message))))
+            node.poll_message().map(|(to, message)| (to, Payload::Message(Box::new(message))))
         }
     }
 
@@ -121,9 +102,7 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
             self.trace.record(self.now, &Step::Vanished { from, to });
             return;
         };
-        let transit = self
-            .links
-            .transit(self.now, self.hosts[from].addr, to, payload.len());
+        let transit = self.links.transit(self.now, self.hosts[from].addr, to, payload.len());
         let deliveries = transit.deliveries();
         let copy = (deliveries.len() == 2).then(|| payload.clone());
         if deliveries.is_empty() {
@@ -131,14 +110,7 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
         }
         for (delivery, payload) in deliveries.iter().zip([Some(payload), copy].into_iter().flatten()) {
             match payload.after(delivery) {
-                Some(payload) => self.launch(
-                    delivery.delay,
-                    Flight {
-                        from: sender,
-                        to: receiver,
-                        payload,
-                    },
-                ),
+                Some(payload) => self.launch(delivery.delay, Flight { from: sender, to: receiver, payload }),
                 None => self.lose(from, to),
             }
         }

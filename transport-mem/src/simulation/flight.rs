@@ -56,10 +56,7 @@ pub(super) struct Flights<P: Protocol> {
 
 impl<P: Protocol> Default for Flights<P> {
     fn default() -> Self {
-        Flights {
-            places: Vec::new(),
-            vacant: Vec::new(),
-        }
+        Flights { places: Vec::new(), vacant: Vec::new() }
     }
 }
 

@@ -122,11 +122,7 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
     /// Adds a node at `addr`. An address that another node has passes to the new one.
     pub fn spawn(&mut self, addr: SocketAddr, make: impl FnOnce(Birth<P::Key>) -> Node<P, S>) -> NodeIndex {
         let index = self.hosts.len();
-        self.hosts.push(Host {
-            addr,
-            node: None,
-            timer: None,
-        });
+        self.hosts.push(Host { addr, node: None, timer: None });
         self.addresses.insert(addr, host_number(index));
         self.restart(index, make);
         index
@@ -149,12 +145,7 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
         let Some(host) = self.hosts.get_mut(index) else {
             return;
         };
-        host.node = Some(Box::new(make(Birth::new(
-            index,
-            host.addr,
-            self.now,
-            &mut self.rng,
-        ))));
+        host.node = Some(Box::new(make(Birth::new(index, host.addr, self.now, &mut self.rng))));
         self.drain(host_number(index));
     }
 
@@ -172,12 +163,7 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
 
     /// Cuts the network: nodes reach each other only if `group` says the same of both. Replaces an earlier cut.
     pub fn partition(&mut self, group: impl Fn(NodeIndex) -> u32) {
-        self.links.partition(
-            self.hosts
-                .iter()
-                .enumerate()
-                .map(|(index, host)| (host.addr, group(index))),
-        );
+        self.links.partition(self.hosts.iter().enumerate().map(|(index, host)| (host.addr, group(index))));
     }
 
     /// Mends every cut.
@@ -251,10 +237,7 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
 
     /// All live nodes.
     pub fn nodes(&self) -> impl Iterator<Item = (NodeIndex, &Node<P, S>)> {
-        self.hosts
-            .iter()
-            .enumerate()
-            .filter_map(|(index, host)| Some((index, host.node.as_deref()?)))
+        self.hosts.iter().enumerate().filter_map(|(index, host)| Some((index, host.node.as_deref()?)))
     }
 
     /// The address of a node, up or down.
@@ -264,10 +247,7 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
 
     /// Takes the events of one node, in order, and leaves those of others.
     pub fn events(&mut self, index: NodeIndex) -> Vec<Event<P>> {
-        self.events
-            .extract_if(.., |(node, _)| *node == index)
-            .map(|(_, event)| event)
-            .collect()
+        self.events.extract_if(.., |(node, _)| *node == index).map(|(_, event)| event).collect()
     }
 
     /// Takes the events of all nodes, in order. Events that nobody takes are kept without a limit.
@@ -278,6 +258,11 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
     /// Datagrams or messages on their way.
     pub fn in_flight(&self) -> usize {
         self.flights.len()
+    }
+
+    /// Everything that waits for its time: what is on its way, and at most one timer for each live node.
+    pub fn pending(&self) -> usize {
+        self.queue.len()
     }
 
     /// What has passed over the links so far.
@@ -294,14 +279,8 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
 
 impl<P: Protocol, S> std::fmt::Debug for Simulation<P, S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Simulation {
-            seed, now, traffic, ..
-        } = self;
-        write!(
-            f,
-            "Simulation {{ seed: {seed}, now: {now:?}, nodes: {}, {traffic:?} }}",
-            self.hosts.len()
-        )
+        let Simulation { seed, now, traffic, .. } = self;
+        write!(f, "Simulation {{ seed: {seed}, now: {now:?}, nodes: {}, {traffic:?} }}", self.hosts.len())
     }
 }
 

@@ -26,13 +26,7 @@ pub struct Birth<K> {
 
 impl<K: Keyspace> Birth<K> {
     pub(super) fn new(index: NodeIndex, addr: SocketAddr, now: Instant, rng: &mut Rng) -> Self {
-        Birth {
-            index,
-            addr,
-            key: K::random(rng),
-            seed: rng.fork(),
-            now,
-        }
+        Birth { index, addr, key: K::random(rng), seed: rng.fork(), now }
     }
 }
 

@@ -60,12 +60,7 @@ pub(super) struct Trace<P: Protocol> {
 
 impl<P: Protocol> Default for Trace<P> {
     fn default() -> Self {
-        Trace {
-            hasher: SipHasher13::new(),
-            contents: false,
-            observer: None,
-            buffer: Vec::new(),
-        }
+        Trace { hasher: SipHasher13::new(), contents: false, observer: None, buffer: Vec::new() }
     }
 }
 

@@ -22,12 +22,7 @@ enum Step {
 
 /// Spans from none to beyond the highest level, equal ones often.
 fn span() -> impl Strategy<Value = u64> {
-    prop_oneof![
-        0..4_u64,
-        0..100_000_u64,
-        (0..64_u32).prop_map(|bit| 1 << bit),
-        any::<u64>()
-    ]
+    prop_oneof![0..4_u64, 0..100_000_u64, (0..64_u32).prop_map(|bit| 1 << bit), any::<u64>()]
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -84,10 +79,7 @@ fn an_event_for_the_past_comes_next() {
     let mut wheel = Wheel::new();
     wheel.schedule(Instant::from_secs(2), 'a');
     assert_eq!(wheel.pop(Instant::from_secs(1)), None);
-    assert_eq!(
-        wheel.pop(Instant::from_secs(2)),
-        Some((Instant::from_secs(2), 'a'))
-    );
+    assert_eq!(wheel.pop(Instant::from_secs(2)), Some((Instant::from_secs(2), 'a')));
     wheel.schedule(Instant::from_secs(3), 'c');
     wheel.schedule(Instant::from_secs(1), 'b');
     assert_eq!(wheel.pop(Instant::NEVER), Some((Instant::from_secs(2), 'b')));

@@ -69,15 +69,8 @@ impl<const N: usize> Codec<Tiny<N>> for Tiny<N> {
 
     fn encode(message: &Message<Tiny<N>>, out: &mut Vec<u8>) {
         let kind = match &message.body {
-            Body::Request {
-                read_only, request, ..
-            } => {
-                u8::from(*read_only) * READ_ONLY
-                    + if *request == Request::Ping {
-                        PING
-                    } else {
-                        FIND_NODE
-                    }
+            Body::Request { read_only, request, .. } => {
+                u8::from(*read_only) * READ_ONLY + if *request == Request::Ping { PING } else { FIND_NODE }
             }
             Body::Response { .. } => CONTACTS,
             Body::Error { .. } => ERROR,
@@ -118,11 +111,7 @@ fn read<const N: usize>(mut bytes: &[u8]) -> Option<Message<Tiny<N>>> {
     if kind == ERROR {
         let code = i64::from_be_bytes(take(bytes, 8)?.try_into().ok()?);
         let text = String::from_utf8(bytes.to_vec()).ok()?;
-        return Some(Message {
-            transaction,
-            observed: None,
-            body: Body::Error { code, text },
-        });
+        return Some(Message { transaction, observed: None, body: Body::Error { code, text } });
     }
     let sender = Key::from_slice(take(bytes, N)?)?;
     if kind == CONTACTS {
@@ -132,27 +121,15 @@ fn read<const N: usize>(mut bytes: &[u8]) -> Option<Message<Tiny<N>>> {
             let key = Key::from_slice(take(bytes, N)?)?;
             response.push(Contact::new(key, read_addr(bytes)?)).ok()?;
         }
-        return Some(Message {
-            transaction,
-            observed,
-            body: Body::Response { sender, response },
-        });
+        return Some(Message { transaction, observed, body: Body::Response { sender, response } });
     }
     let request = match kind & !READ_ONLY {
         PING => Request::Ping,
         FIND_NODE => Request::FindNode(Key::from_slice(take(bytes, N)?)?),
         _ => return None,
     };
-    let body = Body::Request {
-        sender,
-        read_only: kind & READ_ONLY != 0,
-        request,
-    };
-    bytes.is_empty().then_some(Message {
-        transaction,
-        observed: None,
-        body,
-    })
+    let body = Body::Request { sender, read_only: kind & READ_ONLY != 0, request };
+    bytes.is_empty().then_some(Message { transaction, observed: None, body })
 }
 
 fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {

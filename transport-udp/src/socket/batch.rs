@@ -32,11 +32,7 @@ struct Headers<A> {
 
 impl Scratch {
     fn new() -> Self {
-        Scratch {
-            v4: Headers::new(),
-            v6: Headers::new(),
-            buffers: vec![0; BATCH * BUFFER],
-        }
+        Scratch { v4: Headers::new(), v6: Headers::new(), buffers: vec![0; BATCH * BUFFER] }
     }
 }
 
@@ -60,11 +56,7 @@ pub(super) fn receive(
             SocketAddr::V6(_) => receive_batch::<_, SocketAddrV6>(fd, &mut v6.receive, buffers, deliver),
         })?;
         // Less than there was room for means that the queue is empty: saying so saves the call that would find it out.
-        if received < BATCH {
-            Err(io::ErrorKind::WouldBlock.into())
-        } else {
-            Ok(())
-        }
+        if received < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
     })
 }
 

@@ -44,15 +44,8 @@ struct Fake {
 impl Fake {
     fn new(local: &str, arriving: usize, plan: impl IntoIterator<Item = Option<i32>>) -> Self {
         let plan = plan.into_iter().collect();
-        let state = State {
-            plan,
-            arriving: (0..arriving).collect(),
-            ..State::default()
-        };
-        Fake {
-            local: local.parse().unwrap(),
-            state: Mutex::new(state),
-        }
+        let state = State { plan, arriving: (0..arriving).collect(), ..State::default() };
+        Fake { local: local.parse().unwrap(), state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -76,19 +69,11 @@ impl Socket for Fake {
     }
 
     fn poll_readable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.state().arriving.is_empty() {
-            Poll::Pending
-        } else {
-            Poll::Ready(Ok(()))
-        }
+        if self.state().arriving.is_empty() { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.state().stuck {
-            Poll::Pending
-        } else {
-            Poll::Ready(Ok(()))
-        }
+        if self.state().stuck { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     fn try_recv(&self, mut deliver: impl FnMut(SocketAddr, &[u8])) -> io::Result<()> {
@@ -98,23 +83,15 @@ impl Socket for Fake {
         for number in state.arriving.drain(..batch) {
             deliver(self.local, &number.to_be_bytes());
         }
-        if batch < BATCH {
-            Err(io::ErrorKind::WouldBlock.into())
-        } else {
-            Ok(())
-        }
+        if batch < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
     }
 
     fn try_send(&self, datagrams: &[(SocketAddr, &[u8])]) -> io::Result<usize> {
         let mut state = self.state();
-        state
-            .call()
-            .inspect_err(|error| state.lost += usize::from(!is_passing(error)))?;
+        state.call().inspect_err(|error| state.lost += usize::from(!is_passing(error)))?;
         let batch = datagrams.len().min(BATCH);
         for (_, datagram) in &datagrams[..batch] {
-            state
-                .sent
-                .push(usize::from_be_bytes((*datagram).try_into().unwrap()));
+            state.sent.push(usize::from_be_bytes((*datagram).try_into().unwrap()));
         }
         Ok(batch)
     }
@@ -158,16 +135,8 @@ async fn check(plan: Vec<Option<i32>>) {
     assert_eq!(counts.received, DATAGRAMS as u64, "{what}");
     assert_eq!(counts.sent, state.sent.len() as u64, "{what}");
     assert_eq!(counts.refused, state.lost as u64, "{what}");
-    assert_eq!(
-        counts.sent + counts.refused + counts.congested,
-        DATAGRAMS as u64,
-        "{what}"
-    );
-    assert!(
-        state.calls <= 2 * DATAGRAMS + errors,
-        "{what}: {} calls",
-        state.calls
-    );
+    assert_eq!(counts.sent + counts.refused + counts.congested, DATAGRAMS as u64, "{what}");
+    assert!(state.calls <= 2 * DATAGRAMS + errors, "{what}: {} calls", state.calls);
     assert!(pauses <= errors / MAX_ERRORS, "{what}: {pauses} pauses");
 }
 
@@ -204,9 +173,8 @@ async fn t19_a_hundred_thousand_random_schedules_are_outlived() {
     let errnos: Vec<_> = errnos().collect();
     for _ in 0..100_000 {
         let probability = rng.unit();
-        let plan = (0..40)
-            .map(|_| rng.chance(probability).then(|| errnos[rng.below(errnos.len())]))
-            .collect();
+        let plan =
+            (0..40).map(|_| rng.chance(probability).then(|| errnos[rng.below(errnos.len())])).collect();
         check(plan).await;
     }
 }
@@ -244,11 +212,7 @@ async fn a_busy_socket_does_not_starve_the_other() {
 
 #[tokio::test(start_paused = true)]
 async fn t19_full_send_buffers_are_waited_for_but_not_for_long() {
-    for (errno, stuck) in [
-        (libc::EAGAIN, true),
-        (libc::EAGAIN, false),
-        (libc::ENOBUFS, false),
-    ] {
+    for (errno, stuck) in [(libc::EAGAIN, true), (libc::EAGAIN, false), (libc::ENOBUFS, false)] {
         assert!(!is_lost(errno));
         let fake = Fake::new("127.0.0.1:1", 0, [Some(errno); 100]);
         fake.state().stuck = stuck;

@@ -16,18 +16,11 @@ use crate::krpc::{
 const ID: &str = "2:id20:abcdefghij0123456789";
 
 fn message(body: Body<Mainline>) -> Message<Mainline> {
-    Message {
-        transaction: TransactionId::new(b"aa").unwrap(),
-        observed: None,
-        body,
-    }
+    Message { transaction: TransactionId::new(b"aa").unwrap(), observed: None, body }
 }
 
 fn reply(response: Response) -> Message<Mainline> {
-    message(Body::Response {
-        sender: key(b"abcdefghij0123456789"),
-        response,
-    })
+    message(Body::Response { sender: key(b"abcdefghij0123456789"), response })
 }
 
 fn ping(envelope: &str) -> Vec<u8> {
@@ -77,34 +70,14 @@ fn bep5_5_2_t12_transaction_ids_up_to_32_bytes_are_taken() {
 #[test]
 fn bep5_5_2_fs_b4_v_comes_back_with_responses_and_goes_out_with_everything_of_ours() {
     let with = |version: &str| format!("d1:rd{ID}e1:t2:aa1:v{version}1:y1:re").into_bytes();
-    assert_eq!(
-        response(&with("4:LT\x01\x02")).version,
-        Version::new(b"LT\x01\x02")
-    );
-    assert_eq!(
-        response(&with("16:0123456789abcdef")).version,
-        Version::new(b"0123456789abcdef")
-    );
-    assert_eq!(
-        response(&with("17:0123456789abcdefg")).version,
-        None,
-        "longer than is kept (T12)"
-    );
+    assert_eq!(response(&with("4:LT\x01\x02")).version, Version::new(b"LT\x01\x02"));
+    assert_eq!(response(&with("16:0123456789abcdef")).version, Version::new(b"0123456789abcdef"));
+    assert_eq!(response(&with("17:0123456789abcdefg")).version, None, "longer than is kept (T12)");
     assert_eq!(response(&with("i1e")).version, None, "of the wrong type (C.2)");
-    assert_eq!(
-        response(&with("4:LT\x01\x02")),
-        response(&encode(&decode(&with("4:LT\x01\x02")).unwrap()))
-    );
+    assert_eq!(response(&with("4:LT\x01\x02")), response(&encode(&decode(&with("4:LT\x01\x02")).unwrap())));
     for body in [
-        Body::Request {
-            sender: Key::new([0; 20]),
-            read_only: false,
-            request: Request::Ping,
-        },
-        Body::Error {
-            code: 201,
-            text: String::new(),
-        },
+        Body::Request { sender: Key::new([0; 20]), read_only: false, request: Request::Ping },
+        Body::Error { code: 201, text: String::new() },
     ] {
         let bytes = encode(&message(body));
         let v = [b"1:v4:", &VERSION[..]].concat();
@@ -117,27 +90,16 @@ fn bep42_42_4_fs_b4_ip_is_read_and_written_in_responses_and_errors() {
     for seen in ["1.2.3.4:5", "[2001:db8::1]:6881"] {
         let observed = Some(addr(seen));
         for body in [
-            Body::Response {
-                sender: Key::new([1; 20]),
-                response: Response::default(),
-            },
-            Body::Error {
-                code: 203,
-                text: "bad token".to_owned(),
-            },
+            Body::Response { sender: Key::new([1; 20]), response: Response::default() },
+            Body::Error { code: 203, text: "bad token".to_owned() },
         ] {
-            let sent = Message {
-                observed,
-                ..message(body)
-            };
+            let sent = Message { observed, ..message(body) };
             assert_eq!(decode(&encode(&sent)), Ok(sent));
         }
     }
     let with = |ip: &[u8]| {
         let ip = [format!("d2:ip{}:", ip.len()).as_bytes(), ip].concat();
-        decode(&[ip, format!("1:rd{ID}e1:t2:aa1:y1:re").into_bytes()].concat())
-            .unwrap()
-            .observed
+        decode(&[ip, format!("1:rd{ID}e1:t2:aa1:y1:re").into_bytes()].concat()).unwrap().observed
     };
     assert_eq!(with(&[1, 2, 3, 4, 0, 5]), Some(addr("1.2.3.4:5")));
     assert_eq!(with(&[1, 2, 3, 4]), None, "an address without a port");
@@ -146,19 +108,10 @@ fn bep42_42_4_fs_b4_ip_is_read_and_written_in_responses_and_errors() {
 
 #[test]
 fn bep43_43_1_fs_b4_ro_is_read_and_written_in_queries_only() {
-    let query = |read_only| {
-        message(Body::Request {
-            sender: Key::new([1; 20]),
-            read_only,
-            request: Request::Ping,
-        })
-    };
+    let query =
+        |read_only| message(Body::Request { sender: Key::new([1; 20]), read_only, request: Request::Ping });
     let bytes = encode(&query(true));
-    assert!(
-        bytes.windows(8).any(|window| window == b"2:roi1e1"),
-        "{}",
-        bytes.escape_ascii()
-    );
+    assert!(bytes.windows(8).any(|window| window == b"2:roi1e1"), "{}", bytes.escape_ascii());
     for read_only in [false, true] {
         assert_eq!(decode(&encode(&query(read_only))), Ok(query(read_only)));
     }
@@ -169,28 +122,16 @@ fn bep43_43_1_fs_b4_ro_is_read_and_written_in_queries_only() {
     assert!(read_only("2:roi1e1:t2:aa"));
     assert!(!read_only("2:roi0e1:t2:aa"));
     assert!(!read_only("2:ro1:11:t2:aa"));
-    assert!(
-        !encode(&reply(Response::default()))
-            .windows(4)
-            .any(|window| window == b"2:ro")
-    );
+    assert!(!encode(&reply(Response::default())).windows(4).any(|window| window == b"2:ro"));
 }
 
 #[test]
 fn bep5_5_5_fs_b9_unknown_methods_get_204_and_bad_arguments_203() {
-    assert!(is_refused(
-        format!("d1:ad{ID}e1:q5:bogus1:t2:aa1:y1:qe").as_bytes(),
-        204
-    ));
+    assert!(is_refused(format!("d1:ad{ID}e1:q5:bogus1:t2:aa1:y1:qe").as_bytes(), 204));
     assert!(is_refused(b"d1:ade1:q4:ping1:t2:aa1:y1:qe", 203));
     assert!(is_refused(b"d1:q4:ping1:t2:aa1:y1:qe", 203));
     assert!(is_refused(b"d1:ale1:q4:ping1:t2:aa1:y1:qe", 203));
-    let codes = [
-        ErrorCode::Generic,
-        ErrorCode::Server,
-        ErrorCode::Protocol,
-        ErrorCode::MethodUnknown,
-    ];
+    let codes = [ErrorCode::Generic, ErrorCode::Server, ErrorCode::Protocol, ErrorCode::MethodUnknown];
     assert_eq!(codes.map(i64::from), [201, 202, 203, 204]);
 }
 
@@ -200,11 +141,7 @@ fn c1_an_unknown_method_with_a_target_reads_as_find_node() {
     for (name, want) in [("target", ""), ("info_hash", ""), ("target", "4:wantl2:n6e")] {
         let named = format!("{}:{name}20:mnopqrstuvwxyz123456{want}", name.len());
         let query = format!("d1:ad{ID}{named}e1:q17:sample_infohashes1:t2:aa1:y1:qe");
-        let want = if want.is_empty() {
-            Families::NONE
-        } else {
-            Family::V6.into()
-        };
+        let want = if want.is_empty() { Families::NONE } else { Family::V6.into() };
         assert_eq!(request(query.as_bytes()), Request::FindNode { target, want });
     }
     let short = format!("d1:ad{ID}6:target3:abce1:q3:get1:t2:aa1:y1:qe");
@@ -216,21 +153,10 @@ fn c1_an_unknown_method_with_a_target_reads_as_find_node() {
 #[test]
 fn c2_what_deployed_nodes_add_is_tolerated() {
     let ours = response(format!("d1:rd{ID}e1:t2:aa1:y1:re").as_bytes());
-    assert_eq!(
-        response(format!("d1:rd{ID}1:pi6881ee1:t2:aa1:y1:re").as_bytes()),
-        ours,
-        "r.p of libtorrent"
-    );
-    assert_eq!(
-        response(format!("d1:y1:r1:t2:aa1:rd1:pi1e{ID}ee").as_bytes()),
-        ours,
-        "unsorted keys"
-    );
+    assert_eq!(response(format!("d1:rd{ID}1:pi6881ee1:t2:aa1:y1:re").as_bytes()), ours, "r.p of libtorrent");
+    assert_eq!(response(format!("d1:y1:r1:t2:aa1:rd1:pi1e{ID}ee").as_bytes()), ours, "unsorted keys");
     let both = format!("d1:eli203e3:bade1:rd{ID}e1:t2:aa1:y1:ee");
-    let error = Body::Error {
-        code: 203,
-        text: "bad".to_owned(),
-    };
+    let error = Body::Error { code: 203, text: "bad".to_owned() };
     assert_eq!(decode(both.as_bytes()).unwrap().body, error, "r beside e");
 }
 
@@ -239,11 +165,7 @@ fn p34_keys_inside_strings_are_not_keys() {
     let decoy = "1:y1:r2:id20:XXXXXXXXXXXXXXXXXXXX";
     let query = format!("d1:ad{ID}5:other{}:{decoy}e1:q4:ping1:t2:aa1:y1:qe", decoy.len());
     let sender = key(b"abcdefghij0123456789");
-    let expected = Body::Request {
-        sender,
-        read_only: false,
-        request: Request::Ping,
-    };
+    let expected = Body::Request { sender, read_only: false, request: Request::Ping };
     assert_eq!(decode(query.as_bytes()).unwrap().body, expected);
 }
 
@@ -284,21 +206,14 @@ fn bep32_32_2_32_4_mixed_replies_are_read() {
     let v6 = Contact::new(key(&[b'k'; 20]), addr("[101:101:101:101:101:101:101:101]:257"));
     assert_eq!(response.nodes.contacts(), [v4, v6]);
     assert_eq!(response.token, Token::new(b"xy"));
-    let values = [
-        "97.120.106.101:11893",
-        "[3031:3233:3435:3637:3839:6162:6364:6566]:258",
-    ]
-    .map(addr);
+    let values = ["97.120.106.101:11893", "[3031:3233:3435:3637:3839:6162:6364:6566]:258"].map(addr);
     assert_eq!(response.values, values);
 }
 
 #[test]
 fn p37_a_field_of_the_wrong_kind_is_ignored_and_the_rest_stands() {
     let with = |parts: &str| response(format!("d1:rd{ID}{parts}5:token2:xye1:t2:aa1:y1:re").as_bytes());
-    let bare = Response {
-        token: Token::new(b"xy"),
-        ..Response::default()
-    };
+    let bare = Response { token: Token::new(b"xy"), ..Response::default() };
     assert_eq!(with("5:nodes25:0123456789012345678901234"), bare);
     assert_eq!(with("5:nodesi26e"), bare);
     assert_eq!(with("6:nodes626:01234567890123456789axje.u"), bare);
@@ -311,10 +226,7 @@ fn p37_a_field_of_the_wrong_kind_is_ignored_and_the_rest_stands() {
 fn bep5_5_7_an_empty_list_is_not_an_absent_one() {
     let mut nodes = Nodes::default();
     nodes.open(Family::V4);
-    let bytes = encode(&reply(Response {
-        nodes: nodes.clone(),
-        ..Response::default()
-    }));
+    let bytes = encode(&reply(Response { nodes: nodes.clone(), ..Response::default() }));
     assert_eq!(bytes, b"d1:rd2:id20:abcdefghij01234567895:nodes0:e1:t2:aa1:y1:re");
     assert_eq!(response(&bytes).nodes, nodes);
     assert_ne!(response(&encode(&reply(Response::default()))).nodes, nodes);
@@ -322,9 +234,7 @@ fn bep5_5_7_an_empty_list_is_not_an_absent_one() {
 
 #[test]
 fn t14_at_most_a_hundred_values_are_taken_from_a_reply() {
-    let values: String = (0..120)
-        .map(|n| format!("6:abcd{}{}", char::from(n), "e"))
-        .collect();
+    let values: String = (0..120).map(|n| format!("6:abcd{}{}", char::from(n), "e")).collect();
     let reply = format!("d1:rd{ID}6:valuesl{values}ee1:t2:aa1:y1:re");
     assert_eq!(response(reply.as_bytes()).values.len(), MAX_VALUES);
 }
@@ -337,20 +247,14 @@ fn more_nodes_than_k_are_taken_where_there_is_room() {
     let v6 = "01234567890123456789abcdefghijklmnopqr".repeat(8);
     let two = format!("d1:rd{ID}5:nodes520:{}6:nodes6304:{v6}e1:t2:aa1:y1:re", v4(20));
     let two = response(two.as_bytes());
-    assert_eq!(
-        (two.nodes.of(Family::V4).count(), two.nodes.of(Family::V6).count()),
-        (8, 8)
-    );
+    assert_eq!((two.nodes.of(Family::V4).count(), two.nodes.of(Family::V6).count()), (8, 8));
 }
 
 #[test]
 fn fs_a4_an_address_is_6_or_18_bytes_and_nothing_becomes_0_0_0_0() {
     let compact = |text: &str| CompactAddr::try_from(addr(text)).map(|compact| compact.as_bytes().to_vec());
     assert_eq!(compact("1.2.3.4:258"), Ok(vec![1, 2, 3, 4, 1, 2]));
-    assert_eq!(
-        compact("[102:304::f]:258"),
-        Ok(vec![1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 15, 1, 2])
-    );
+    assert_eq!(compact("[102:304::f]:258"), Ok(vec![1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 15, 1, 2]));
     for nowhere in ["1.2.3.4:0", "0.0.0.0:1", "0.0.0.0:0", "[::]:1", "[2001:db8::1]:0"] {
         assert_eq!(compact(nowhere), Err(Unencodable(addr(nowhere))));
     }
@@ -360,10 +264,7 @@ fn fs_a4_an_address_is_6_or_18_bytes_and_nothing_becomes_0_0_0_0() {
         values: vec![nowhere.addr],
         ..Response::default()
     };
-    let bytes = encode(&Message {
-        observed: Some(nowhere.addr),
-        ..reply(response)
-    });
+    let bytes = encode(&Message { observed: Some(nowhere.addr), ..reply(response) });
     assert_eq!(bytes, b"d1:rd2:id20:abcdefghij01234567895:nodes0:e1:t2:aa1:y1:re");
 }
 
@@ -382,10 +283,7 @@ fn fs_a3_integers_are_bencoded_integers_to_the_last_bit() {
         assert!(is_refused(&announce(bad), 203), "{bad}");
     }
     for code in [i64::MIN, -1, 0, i64::MAX] {
-        let error = message(Body::Error {
-            code,
-            text: String::new(),
-        });
+        let error = message(Body::Error { code, text: String::new() });
         assert_eq!(decode(&encode(&error)), Ok(error));
     }
 }
@@ -394,30 +292,16 @@ fn fs_a3_integers_are_bencoded_integers_to_the_last_bit() {
 fn t12_an_error_text_is_cut_between_characters() {
     let text = "é".repeat(200);
     let read = decode(&encode(&message(Body::Error { code: 201, text }))).unwrap();
-    assert_eq!(
-        read.body,
-        Body::Error {
-            code: 201,
-            text: "é".repeat(128)
-        }
-    );
+    assert_eq!(read.body, Body::Error { code: 201, text: "é".repeat(128) });
     let raw = [b"d1:eli201e2:\xff\xfee1:t2:aa1:y1:ee".to_vec()].concat();
-    assert_eq!(
-        decode(&raw).unwrap().body,
-        Body::Error {
-            code: 201,
-            text: "\u{fffd}\u{fffd}".to_owned()
-        }
-    );
+    assert_eq!(decode(&raw).unwrap().body, Body::Error { code: 201, text: "\u{fffd}\u{fffd}".to_owned() });
 }
 
 /// P18 by construction: the largest of everything at once.
 #[test]
 fn p18_t9_the_largest_reply_fits() {
     let v6 = |n: u16| SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, n], 1));
-    let nodes: Nodes = (1..=16)
-        .map(|n| Contact::new(Key::new([0xff; 20]), v6(n)))
-        .collect();
+    let nodes: Nodes = (1..=16).map(|n| Contact::new(Key::new([0xff; 20]), v6(n))).collect();
     let response = Response {
         nodes,
         token: Some(Token::from_array([0xff; 64])),
@@ -426,28 +310,14 @@ fn p18_t9_the_largest_reply_fits() {
     };
     let transaction = TransactionId::new(&[0xff; 32]).unwrap();
     let observed = Some(v6(1));
-    let body = Body::Response {
-        sender: Key::new([0xff; 20]),
-        response,
-    };
+    let body = Body::Response { sender: Key::new([0xff; 20]), response };
     let mut bytes = vec![0; 100];
-    Krpc::encode(
-        &Message {
-            transaction,
-            observed,
-            body,
-        },
-        &mut bytes,
-    );
+    Krpc::encode(&Message { transaction, observed, body }, &mut bytes);
     assert!(bytes.len() - 100 <= MAX_POLITE_DATAGRAM && MAX_POLITE_DATAGRAM <= MAX_DATAGRAM);
     let Ok(Body::Response { response, .. }) = decode(&bytes[100..]).map(|message| message.body) else {
         panic!("unreadable");
     };
-    assert_eq!(
-        (response.nodes.contacts().len(), response.values.len()),
-        (16, 9),
-        "values give way"
-    );
+    assert_eq!((response.nodes.contacts().len(), response.values.len()), (16, 9), "values give way");
 }
 
 proptest! {

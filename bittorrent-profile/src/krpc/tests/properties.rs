@@ -21,10 +21,7 @@ fn entries(tree: &mut Tree) -> &mut Vec<(Vec<u8>, Tree)> {
 }
 
 fn under<'t>(tree: &'t mut Tree, key: &str) -> Option<&'t mut Tree> {
-    entries(tree)
-        .iter_mut()
-        .find(|(found, _)| found == key.as_bytes())
-        .map(|(_, value)| value)
+    entries(tree).iter_mut().find(|(found, _)| found == key.as_bytes()).map(|(_, value)| value)
 }
 
 fn text(text: &str) -> Tree {
@@ -35,10 +32,8 @@ fn text(text: &str) -> Tree {
 fn disturb(tree: &mut Tree, order: &[Index]) {
     let entries = entries(tree);
     let decoy = text("2:id20:aaaaaaaaaaaaaaaaaaaa1:y1:q1:t2:zz5:token1:x");
-    entries.push((
-        b"zz".to_vec(),
-        Tree::List(vec![decoy.clone(), Tree::Dict(vec![(b"id".to_vec(), decoy)])]),
-    ));
+    entries
+        .push((b"zz".to_vec(), Tree::List(vec![decoy.clone(), Tree::Dict(vec![(b"id".to_vec(), decoy)])])));
     entries.push((b"A".to_vec(), Tree::Int(-1)));
     for (at, with) in order.iter().enumerate() {
         let len = entries.len();
@@ -148,13 +143,8 @@ fn variants(key: &str) -> Vec<(Option<Tree>, bool)> {
         Tree::List(vec![Tree::Int(1)]),
         Tree::Dict(Vec::new()),
     ];
-    let others = wrong
-        .into_iter()
-        .map(|tree| (Some(tree.clone()), is_right(&tree)));
-    [(None, is_optional), (Some(right), true)]
-        .into_iter()
-        .chain(others)
-        .collect()
+    let others = wrong.into_iter().map(|tree| (Some(tree.clone()), is_right(&tree)));
+    [(None, is_optional), (Some(right), true)].into_iter().chain(others).collect()
 }
 
 /// What the query ought to meet, by the rules alone.
@@ -162,9 +152,7 @@ fn is_acceptable(arguments: &[(&str, Option<Tree>, bool)]) -> bool {
     let implied = arguments.iter().any(|(key, value, _)| {
         *key == "implied_port" && matches!(value, Some(Tree::Int(flag)) if *flag != 0)
     });
-    arguments
-        .iter()
-        .all(|(key, _, is_right)| *is_right || (*key == "port" && implied))
+    arguments.iter().all(|(key, _, is_right)| *is_right || (*key == "port" && implied))
 }
 
 #[test]
@@ -209,14 +197,8 @@ fn fs_b3_each_method_writes_the_arguments_it_declares_and_reads_them_back() {
     let (target, info_hash) = (key(b"mnopqrstuvwxyz123456"), key(b"mnopqrstuvwxyz123456").into());
     let requests = [
         Request::Ping,
-        Request::FindNode {
-            target,
-            want: Families::BOTH,
-        },
-        Request::GetPeers {
-            info_hash,
-            want: Families::BOTH,
-        },
+        Request::FindNode { target, want: Families::BOTH },
+        Request::GetPeers { info_hash, want: Families::BOTH },
         Request::AnnouncePeer {
             implied_port: true,
             info_hash,
@@ -227,32 +209,15 @@ fn fs_b3_each_method_writes_the_arguments_it_declares_and_reads_them_back() {
     assert_eq!(requests.len(), METHODS.len());
     for (request, method) in requests.into_iter().zip(METHODS) {
         assert_eq!(request.method(), method.name);
-        assert!(
-            method.arguments.is_sorted() && method.reply.is_sorted(),
-            "{method:?}"
-        );
-        let body = Body::Request {
-            sender: target,
-            read_only: false,
-            request,
-        };
-        let message = Message {
-            transaction: TransactionId::from(1),
-            observed: None,
-            body,
-        };
+        assert!(method.arguments.is_sorted() && method.reply.is_sorted(), "{method:?}");
+        let body = Body::Request { sender: target, read_only: false, request };
+        let message = Message { transaction: TransactionId::from(1), observed: None, body };
         let bytes = encode(&message);
         let mut tree = reference(&bytes).unwrap();
-        let written: Vec<_> = entries(under(&mut tree, "a").unwrap())
-            .iter()
-            .map(|(key, _)| key.clone())
-            .collect();
-        let mut declared: Vec<_> = method
-            .arguments
-            .iter()
-            .chain(&["id"])
-            .map(|key| key.as_bytes().to_vec())
-            .collect();
+        let written: Vec<_> =
+            entries(under(&mut tree, "a").unwrap()).iter().map(|(key, _)| key.clone()).collect();
+        let mut declared: Vec<_> =
+            method.arguments.iter().chain(&["id"]).map(|key| key.as_bytes().to_vec()).collect();
         declared.sort();
         assert_eq!(written, declared);
         assert_eq!(decode(&bytes), Ok(message));

@@ -22,10 +22,10 @@ fn an_info_hash() -> impl Strategy<Value = InfoHash> {
 }
 
 pub(super) fn an_addr(family: Family) -> impl Strategy<Value = SocketAddr> {
-    let addr = (any::<u128>(), any::<u16>()).prop_map(move |(bits, port)| {
+    let addr = (any::<u32>(), any::<u128>(), any::<u16>()).prop_map(move |(v4, v6, port)| {
         let ip = match family {
-            Family::V4 => IpAddr::V4(Ipv4Addr::from_bits((bits & u128::from(u32::MAX)) as u32)),
-            Family::V6 => IpAddr::V6(Ipv6Addr::from_bits(bits)),
+            Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(v4)),
+            Family::V6 => IpAddr::V6(Ipv6Addr::from_bits(v6)),
         };
         SocketAddr::new(ip, port)
     });
@@ -37,10 +37,7 @@ fn an_addr_of_either() -> impl Strategy<Value = SocketAddr> {
 }
 
 pub(super) fn contacts(family: Family, n: usize) -> impl Strategy<Value = Vec<Contact<Key<20>>>> {
-    vec(
-        (a_key(), an_addr(family)).prop_map(|(key, addr)| Contact::new(key, addr)),
-        0..=n,
-    )
+    vec((a_key(), an_addr(family)).prop_map(|(key, addr)| Contact::new(key, addr)), 0..=n)
 }
 
 fn short<const N: usize>() -> impl Strategy<Value = ShortBytes<N>> {
@@ -52,22 +49,12 @@ pub(super) fn a_transaction() -> impl Strategy<Value = TransactionId> {
 }
 
 pub(super) fn families() -> impl Strategy<Value = Families> {
-    let all = [
-        Families::NONE,
-        Family::V4.into(),
-        Family::V6.into(),
-        Families::BOTH,
-    ];
+    let all = [Families::NONE, Family::V4.into(), Family::V6.into(), Families::BOTH];
     proptest::sample::select(all.to_vec())
 }
 
 pub(super) fn a_request() -> impl Strategy<Value = Request> {
-    let announce = (
-        any::<bool>(),
-        an_info_hash(),
-        option::of(any::<NonZeroU16>()),
-        short(),
-    );
+    let announce = (any::<bool>(), an_info_hash(), option::of(any::<NonZeroU16>()), short());
     prop_oneof![
         Just(Request::Ping),
         (a_key(), families()).prop_map(|(target, want)| Request::FindNode { target, want }),
@@ -96,18 +83,8 @@ pub(super) fn nodes() -> impl Strategy<Value = Nodes> {
 
 /// `peers` peers at most: more than so many may not fit beside the rest.
 pub(super) fn a_response(peers: usize) -> impl Strategy<Value = Response> {
-    (
-        nodes(),
-        option::of(short()),
-        vec(an_addr_of_either(), 0..=peers),
-        option::of(short()),
-    )
-        .prop_map(|(nodes, token, values, version)| Response {
-            nodes,
-            token,
-            values,
-            version,
-        })
+    (nodes(), option::of(short()), vec(an_addr_of_either(), 0..=peers), option::of(short()))
+        .prop_map(|(nodes, token, values, version)| Response { nodes, token, values, version })
 }
 
 fn an_error() -> impl Strategy<Value = (i64, String)> {
@@ -116,12 +93,8 @@ fn an_error() -> impl Strategy<Value = (i64, String)> {
 }
 
 pub(super) fn a_message(peers: usize) -> impl Strategy<Value = Message<Mainline>> {
-    let request =
-        (a_key(), any::<bool>(), a_request()).prop_map(|(sender, read_only, request)| Body::Request {
-            sender,
-            read_only,
-            request,
-        });
+    let request = (a_key(), any::<bool>(), a_request())
+        .prop_map(|(sender, read_only, request)| Body::Request { sender, read_only, request });
     let response =
         (a_key(), a_response(peers)).prop_map(|(sender, response)| Body::Response { sender, response });
     let error = an_error().prop_map(|(code, text)| Body::Error { code, text });
@@ -129,10 +102,6 @@ pub(super) fn a_message(peers: usize) -> impl Strategy<Value = Message<Mainline>
     (a_transaction(), option::of(an_addr_of_either()), body).prop_map(|(transaction, observed, body)| {
         // Only replies say where they go.
         let observed = observed.filter(|_| !matches!(body, Body::Request { .. }));
-        Message {
-            transaction,
-            observed,
-            body,
-        }
+        Message { transaction, observed, body }
     })
 }

@@ -12,37 +12,22 @@ fn after(secs: u64) -> Instant {
 /// Fetches a token and uses it.
 fn announce_from(node: &mut Node<Mainline, MainlineService>, from: &str, info_hash: u8, port: u16) {
     let asker = Asker::at(from);
-    let token = asker
-        .ask(node, get_peers(info_hash))
-        .token
-        .expect("there is room");
+    let token = asker.ask(node, get_peers(info_hash)).token.expect("there is room");
     asker.ask(node, announce(info_hash, port, token));
 }
 
 #[test]
 fn bep5_5_8_bep32_32_5_fs_a9_get_peers_gives_nodes_a_token_and_the_peers_there_are() {
     let mut node = node(ServiceConfig::default());
-    strangers(10, Family::V4)
-        .iter()
-        .for_each(|contact| introduce(&mut node, *contact));
+    strangers(10, Family::V4).iter().for_each(|contact| introduce(&mut node, *contact));
     let asker = Asker::at("8.8.8.8:1");
     let without = asker.ask(&mut node, get_peers(1));
     assert_eq!((without.nodes.contacts().len(), without.values.len()), (8, 0));
     assert!(without.token.is_some());
     announce_from(&mut node, "9.9.9.9:5", 1, 51413);
     let with = asker.ask(&mut node, get_peers(1));
-    assert_eq!(
-        with,
-        Response {
-            values: vec![addr("9.9.9.9:51413")],
-            ..without
-        }
-    );
-    assert_eq!(
-        asker.ask(&mut node, get_peers(2)).values,
-        [],
-        "info hashes are kept apart (A10)"
-    );
+    assert_eq!(with, Response { values: vec![addr("9.9.9.9:51413")], ..without });
+    assert_eq!(asker.ask(&mut node, get_peers(2)).values, [], "info hashes are kept apart (A10)");
 }
 
 #[test]
@@ -50,31 +35,15 @@ fn bep5_5_9_fs_a9_fs_b9_an_announcement_without_our_token_gets_203_and_changes_n
     let mut node = node(ServiceConfig::default());
     let asker = Asker::at("8.8.8.8:1");
     let token = asker.ask(&mut node, get_peers(1)).token.unwrap();
-    for wrong in [
-        Token::from_array([]),
-        Token::from_array([0; 8]),
-        Token::from_array([0xff; 64]),
-    ] {
+    for wrong in [Token::from_array([]), Token::from_array([0; 8]), Token::from_array([0xff; 64])] {
         assert_eq!(asker.refusal(&mut node, START, announce(1, 6881, wrong)), 203);
     }
-    assert_eq!(
-        asker.refusal(&mut node, START, announce(2, 6881, token)),
-        203,
-        "for another torrent (C.4)"
-    );
+    assert_eq!(asker.refusal(&mut node, START, announce(2, 6881, token)), 203, "for another torrent (C.4)");
     let elsewhere = Asker::at("8.8.8.9:1");
-    assert_eq!(
-        elsewhere.refusal(&mut node, START, announce(1, 6881, token)),
-        203,
-        "from another address"
-    );
+    assert_eq!(elsewhere.refusal(&mut node, START, announce(1, 6881, token)), 203, "from another address");
     assert_eq!(asker.ask(&mut node, announce(1, 6881, token)), blank());
     assert_eq!(node.service().peers().len(), 1);
-    assert_eq!(
-        asker.refusal(&mut node, after(600), announce(1, 6881, token)),
-        203,
-        "too late"
-    );
+    assert_eq!(asker.refusal(&mut node, after(600), announce(1, 6881, token)), 203, "too late");
 }
 
 #[test]
@@ -92,15 +61,7 @@ fn bep5_5_9_fs_a3_implied_port_means_the_source_port_whatever_port_says() {
     let token = asker.ask(&mut node, get_peers(1)).token.unwrap();
     for port in [None, NonZeroU16::new(6881)] {
         let info_hash = InfoHash::new([1; 20]);
-        asker.ask(
-            &mut node,
-            Request::AnnouncePeer {
-                implied_port: true,
-                info_hash,
-                port,
-                token,
-            },
-        );
+        asker.ask(&mut node, Request::AnnouncePeer { implied_port: true, info_hash, port, token });
         assert_eq!(asker.ask(&mut node, get_peers(1)).values, [addr("8.8.8.8:4321")]);
     }
     asker.ask(&mut node, announce(1, 6881, token));
@@ -117,15 +78,8 @@ fn p42_fs_a10_a_peer_is_handed_out_for_thirty_minutes_and_then_forgotten() {
     let asker = Asker::at("8.8.8.8:1");
     announce_from(&mut node, "9.9.9.9:5", 1, 1);
     let ttl = 30 * 60;
-    assert_eq!(
-        asker.ask_at(&mut node, after(ttl - 1), get_peers(1)).values.len(),
-        1
-    );
-    assert_eq!(
-        asker.ask_at(&mut node, after(ttl), get_peers(1)).values.len(),
-        0,
-        "before any timeout"
-    );
+    assert_eq!(asker.ask_at(&mut node, after(ttl - 1), get_peers(1)).values.len(), 1);
+    assert_eq!(asker.ask_at(&mut node, after(ttl), get_peers(1)).values.len(), 0, "before any timeout");
     assert!(node.poll_timeout().is_some_and(|due| due <= after(ttl)));
     node.handle_timeout(after(ttl));
     assert_eq!(node.service().peers().len(), 0);
@@ -155,68 +109,39 @@ fn expiry_goes_in_batches_and_never_storms() {
 
 #[test]
 fn t7_bep33_33_5_no_token_where_there_is_no_room() {
-    let storage = StorageLimits {
-        per_source: 2,
-        per_key: 3,
-        ..StorageLimits::default()
-    };
-    let mut node = node(ServiceConfig {
-        storage,
-        ..ServiceConfig::default()
-    });
+    let storage = StorageLimits { per_source: 2, per_key: 3, ..StorageLimits::default() };
+    let mut node = node(ServiceConfig { storage, ..ServiceConfig::default() });
     announce_from(&mut node, "8.8.8.8:1", 1, 1);
     announce_from(&mut node, "8.8.8.8:1", 2, 1);
     let asker = Asker::at("8.8.8.8:1");
     assert_eq!(asker.ask(&mut node, get_peers(3)).token, None, "it has its share");
-    assert!(
-        asker.ask(&mut node, get_peers(2)).token.is_some(),
-        "but may renew what it has"
-    );
+    assert!(asker.ask(&mut node, get_peers(2)).token.is_some(), "but may renew what it has");
     announce_from(&mut node, "9.9.9.9:1", 1, 1);
     announce_from(&mut node, "9.9.10.9:1", 1, 1);
     let late = Asker::at("9.9.11.9:1");
-    assert_eq!(
-        late.ask(&mut node, get_peers(1)).token,
-        None,
-        "the torrent has enough peers"
-    );
+    assert_eq!(late.ask(&mut node, get_peers(1)).token, None, "the torrent has enough peers");
     let token = late.ask(&mut node, get_peers(2)).token.unwrap();
     announce_from(&mut node, "9.9.12.9:1", 2, 1);
     announce_from(&mut node, "9.9.13.9:1", 2, 1);
-    assert_eq!(
-        late.refusal(&mut node, START, announce(2, 1, token)),
-        202,
-        "filled up since"
-    );
+    assert_eq!(late.refusal(&mut node, START, announce(2, 1, token)), 202, "filled up since");
 }
 
 #[test]
 fn c3_bep32_32_6_a_popular_torrent_s_reply_is_full_but_not_too_long() {
-    let config = ServiceConfig {
-        peers_per_reply: MAX_VALUES,
-        ..ServiceConfig::default()
-    };
+    let config = ServiceConfig { peers_per_reply: MAX_VALUES, ..ServiceConfig::default() };
     for (family, least) in [(Family::V4, 70), (Family::V6, 20)] {
         let mut node = node(config);
         let strangers = strangers(10, family);
-        strangers
-            .iter()
-            .for_each(|contact| introduce(&mut node, *contact));
+        strangers.iter().for_each(|contact| introduce(&mut node, *contact));
         for n in 0..200_u8 {
             let ip = match family {
                 Family::V4 => [65, n, 1, 1].into(),
                 Family::V6 => [0x2a01, u16::from(n), 0, 0, 0, 0, 0, 1].into(),
             };
             let peer = Peer::sole(SocketAddr::new(ip, 1));
-            node.service_mut()
-                .peers
-                .insert(START, Key::new([1; 20]), peer, Instant::NEVER)
-                .unwrap();
+            node.service_mut().peers.insert(START, Key::new([1; 20]), peer, Instant::NEVER).unwrap();
         }
-        let asker = Asker {
-            addr: SocketAddr::new(strangers[0].addr.ip(), 9),
-            ..Asker::at("8.8.8.8:1")
-        };
+        let asker = Asker { addr: SocketAddr::new(strangers[0].addr.ip(), 9), ..Asker::at("8.8.8.8:1") };
         node.handle_datagram(START, asker.addr, &asker.bytes(get_peers(1)));
         let mut reply = Vec::new();
         node.poll_transmit(&mut reply);
@@ -225,11 +150,7 @@ fn c3_bep32_32_6_a_popular_torrent_s_reply_is_full_but_not_too_long() {
             panic!("no response");
         };
         assert_eq!(response.nodes.contacts().len(), 8);
-        assert!(
-            (least..=MAX_VALUES).contains(&response.values.len()),
-            "{}",
-            response.values.len()
-        );
+        assert!((least..=MAX_VALUES).contains(&response.values.len()), "{}", response.values.len());
     }
 }
 
@@ -245,8 +166,5 @@ fn bep5_5_9_a_private_network_holds_one_peer_per_port() {
 #[test]
 fn t6_the_service_s_debug_output_does_not_hold_the_secret() {
     let shown = format!("{:?}", MainlineService::new(ServiceConfig::default(), [1; 32]));
-    assert!(
-        shown.contains("Tokens(..)") && shown.contains("Rng(..)"),
-        "{shown}"
-    );
+    assert!(shown.contains("Tokens(..)") && shown.contains("Rng(..)"), "{shown}");
 }

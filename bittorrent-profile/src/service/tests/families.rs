@@ -11,12 +11,8 @@ const V6: &str = "[2a00:1450::1]:1";
 /// Two nodes that know ten others each.
 fn dual() -> DualStack<Mainline, MainlineService> {
     let (mut v4, mut v6) = (node(ServiceConfig::default()), node(ServiceConfig::default()));
-    strangers(10, Family::V4)
-        .iter()
-        .for_each(|contact| introduce(&mut v4, *contact));
-    strangers(10, Family::V6)
-        .iter()
-        .for_each(|contact| introduce(&mut v6, *contact));
+    strangers(10, Family::V4).iter().for_each(|contact| introduce(&mut v4, *contact));
+    strangers(10, Family::V6).iter().for_each(|contact| introduce(&mut v6, *contact));
     DualStack::new(Some(v4), Some(v6))
 }
 
@@ -36,10 +32,7 @@ fn ask(dual: &mut DualStack<Mainline, MainlineService>, from: &str, request: Req
 }
 
 fn counts(response: &Response) -> (usize, usize) {
-    (
-        response.nodes.of(Family::V4).count(),
-        response.nodes.of(Family::V6).count(),
-    )
+    (response.nodes.of(Family::V4).count(), response.nodes.of(Family::V6).count())
 }
 
 #[test]
@@ -56,21 +49,11 @@ fn bep32_32_3_want_decides_and_without_it_the_family_of_the_query() {
         (V6, Families::BOTH, Families::BOTH, (8, 8)),
     ] {
         for request in [
-            Request::FindNode {
-                target: Key::new(LOCAL),
-                want,
-            },
-            Request::GetPeers {
-                info_hash: InfoHash::new(LOCAL),
-                want,
-            },
+            Request::FindNode { target: Key::new(LOCAL), want },
+            Request::GetPeers { info_hash: InfoHash::new(LOCAL), want },
         ] {
             let response = ask(&mut dual, from, request);
-            assert_eq!(
-                (response.nodes.lists(), counts(&response)),
-                (lists, held),
-                "{from} {want:?}"
-            );
+            assert_eq!((response.nodes.lists(), counts(&response)), (lists, held), "{from} {want:?}");
         }
     }
 }
@@ -79,14 +62,7 @@ fn bep32_32_3_want_decides_and_without_it_the_family_of_the_query() {
 fn bep32_32_3_a_family_that_the_host_does_not_speak_gets_an_empty_list() {
     let mut single = DualStack::new(Some(node(ServiceConfig::default())), None);
     let want = Family::V6.into();
-    let response = ask(
-        &mut single,
-        V4,
-        Request::FindNode {
-            target: Key::new(LOCAL),
-            want,
-        },
-    );
+    let response = ask(&mut single, V4, Request::FindNode { target: Key::new(LOCAL), want });
     assert_eq!((response.nodes.lists(), counts(&response)), (want, (0, 0)));
 }
 
@@ -99,14 +75,7 @@ fn bep32_32_1_32_4_peers_are_stored_and_given_out_in_their_own_family_only() {
     }
     for (from, expected) in [(V4, "8.8.8.8:6881"), (V6, "[2a00:1450::1]:6881")] {
         let info_hash = InfoHash::new([1; 20]);
-        let response = ask(
-            &mut dual,
-            from,
-            Request::GetPeers {
-                info_hash,
-                want: Families::BOTH,
-            },
-        );
+        let response = ask(&mut dual, from, Request::GetPeers { info_hash, want: Families::BOTH });
         assert_eq!(response.values, [addr(expected)], "whatever the query wants");
     }
 }

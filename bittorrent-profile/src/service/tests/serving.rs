@@ -20,19 +20,12 @@ fn bep5_5_6_fs_a9_ping_is_answered_with_our_id() {
 fn bep5_5_7_5_12_fs_a9_find_node_gives_the_eight_closest_good_nodes() {
     let mut node = node(ServiceConfig::default());
     let strangers = strangers(40, Family::V4);
-    strangers
-        .iter()
-        .for_each(|contact| introduce(&mut node, *contact));
+    strangers.iter().for_each(|contact| introduce(&mut node, *contact));
     let held: Vec<_> = node.table().iter().map(|entry| entry.contact()).collect();
     assert!(held.len() > 8, "{held:?}");
     for target in [[0x55; 20], [0; 20], [0xff; 20], strangers[20].key.to_bytes()].map(Key::new) {
-        let response = Asker::at("8.8.8.8:1").ask(
-            &mut node,
-            Request::FindNode {
-                target,
-                want: Families::NONE,
-            },
-        );
+        let response =
+            Asker::at("8.8.8.8:1").ask(&mut node, Request::FindNode { target, want: Families::NONE });
         let mut expected = held.clone();
         expected.sort_by(|a, b| target.cmp_distance(&a.key, &b.key));
         assert_eq!(response.nodes.contacts(), &expected[..8]);
@@ -47,9 +40,7 @@ fn bep42_42_4_the_asker_s_address_is_in_every_reply_and_error() {
         let reply = asker.send(&mut node, START, &asker.bytes(Request::Ping)).unwrap();
         assert_eq!(reply.observed, Some(addr(from)));
         let token = Token::from_array([0; 8]);
-        let error = asker
-            .send(&mut node, START, &asker.bytes(announce(1, 1, token)))
-            .unwrap();
+        let error = asker.send(&mut node, START, &asker.bytes(announce(1, 1, token))).unwrap();
         assert!(matches!(error.body, Body::Error { code: 203, .. }));
         assert_eq!(error.observed, Some(addr(from)));
     }
@@ -57,10 +48,7 @@ fn bep42_42_4_the_asker_s_address_is_in_every_reply_and_error() {
 
 #[test]
 fn bep42_42_5_whose_id_does_not_fit_is_served_all_the_same() {
-    let mut node = node(ServiceConfig {
-        strict_bep42: true,
-        ..ServiceConfig::default()
-    });
+    let mut node = node(ServiceConfig { strict_bep42: true, ..ServiceConfig::default() });
     let asker = Asker::at("8.8.8.8:1");
     assert!(!node_id::verify(asker.addr.ip(), &asker.id));
     let token = asker.ask(&mut node, get_peers(1)).token.unwrap();
@@ -75,10 +63,7 @@ fn bep42_fs_b7_strict_keeps_ids_that_do_not_fit_out_of_the_table_only() {
     let other = Contact::new(Key::new([0xaa; 20]), addr("9.9.9.9:6881"));
     let local = Contact::new(Key::new([0xbb; 20]), addr("10.0.0.1:6881"));
     for (strict, admission) in [(true, Admission::Visitable), (false, Admission::Eligible)] {
-        let mut node = node(ServiceConfig {
-            strict_bep42: strict,
-            ..ServiceConfig::default()
-        });
+        let mut node = node(ServiceConfig { strict_bep42: strict, ..ServiceConfig::default() });
         let service = node.service();
         assert_eq!(service.admit(&fitting), Admission::Eligible);
         assert_eq!(service.admit(&local), Admission::Eligible, "exempt (42.3)");
@@ -99,21 +84,14 @@ fn bep42_42_4_a_new_address_brings_a_new_id_unless_the_old_one_fits() {
         assert!(node_id::verify(external.ip(), &id));
         assert_eq!(service.rename(external, id, &mut rng), id);
     }
-    assert_eq!(
-        service.rename(addr("192.168.1.2:1"), Key::new(LOCAL), &mut rng),
-        Key::new(LOCAL),
-        "exempt"
-    );
+    assert_eq!(service.rename(addr("192.168.1.2:1"), Key::new(LOCAL), &mut rng), Key::new(LOCAL), "exempt");
 }
 
 #[test]
 fn bep43_43_2_a_read_only_asker_is_served_but_neither_kept_nor_pinged() {
     for read_only in [true, false] {
         let mut node = node(ServiceConfig::default());
-        let asker = Asker {
-            read_only,
-            ..Asker::at("8.8.8.8:1")
-        };
+        let asker = Asker { read_only, ..Asker::at("8.8.8.8:1") };
         node.handle_datagram(START, asker.addr, &asker.bytes(Request::Ping));
         let mut sent = Vec::new();
         while let Some((_, message)) = node.poll_message() {
@@ -128,9 +106,7 @@ fn bep43_43_2_a_read_only_asker_is_served_but_neither_kept_nor_pinged() {
 #[test]
 fn c1_fs_b9_unknown_methods_get_nodes_or_204() {
     let mut node = node(ServiceConfig::default());
-    strangers(4, Family::V4)
-        .iter()
-        .for_each(|contact| introduce(&mut node, *contact));
+    strangers(4, Family::V4).iter().for_each(|contact| introduce(&mut node, *contact));
     let asker = Asker::at("8.8.8.8:1");
     let id = "2:id20:abcdefghij0123456789";
     let query = |q: &str| [format!("d1:ad{q}1:t7:").as_bytes(), b"\xff\0asker1:y1:qe"].concat();
@@ -141,10 +117,7 @@ fn c1_fs_b9_unknown_methods_get_nodes_or_204() {
             other => panic!("{other:?}"),
         }
     }
-    match asker
-        .send(&mut node, START, &query(&format!("{id}e1:q5:novel")))
-        .map(|message| message.body)
-    {
+    match asker.send(&mut node, START, &query(&format!("{id}e1:q5:novel"))).map(|message| message.body) {
         Some(Body::Error { code, .. }) => assert_eq!(code, 204),
         other => panic!("{other:?}"),
     }
@@ -153,53 +126,25 @@ fn c1_fs_b9_unknown_methods_get_nodes_or_204() {
 #[test]
 fn fs_b3_a_reply_has_the_parts_that_its_method_declares() {
     let mut node = node(ServiceConfig::default());
-    strangers(4, Family::V4)
-        .iter()
-        .for_each(|contact| introduce(&mut node, *contact));
+    strangers(4, Family::V4).iter().for_each(|contact| introduce(&mut node, *contact));
     let asker = Asker::at("8.8.8.8:1");
     let token = asker.ask(&mut node, get_peers(1)).token.unwrap();
     let (target, info_hash) = (Key::new([1; 20]), InfoHash::new([1; 20]));
     for request in [
         announce(1, 1, token),
         Request::Ping,
-        Request::FindNode {
-            target,
-            want: Families::BOTH,
-        },
-        Request::GetPeers {
-            info_hash,
-            want: Families::BOTH,
-        },
+        Request::FindNode { target, want: Families::BOTH },
+        Request::GetPeers { info_hash, want: Families::BOTH },
     ] {
-        let method = METHODS
-            .iter()
-            .find(|method| method.name == request.method())
-            .unwrap();
+        let method = METHODS.iter().find(|method| method.name == request.method()).unwrap();
         node.handle_datagram(START, asker.addr, &asker.bytes(request));
         let mut reply = Vec::new();
         assert_eq!(node.poll_transmit(&mut reply), Some(asker.addr));
         while node.poll_message().is_some() {}
         let mut tape = Tape::new();
-        let parts = tape
-            .parse(&reply)
-            .unwrap()
-            .dict()
-            .unwrap()
-            .get(b"r")
-            .unwrap()
-            .dict()
-            .unwrap();
-        let declared: Vec<_> = ["id"]
-            .iter()
-            .chain(method.reply)
-            .map(|part| part.as_bytes())
-            .collect();
-        assert_eq!(
-            parts.map(|(key, _)| key).collect::<Vec<_>>(),
-            declared,
-            "{}",
-            method.name
-        );
+        let parts = tape.parse(&reply).unwrap().dict().unwrap().get(b"r").unwrap().dict().unwrap();
+        let declared: Vec<_> = ["id"].iter().chain(method.reply).map(|part| part.as_bytes()).collect();
+        assert_eq!(parts.map(|(key, _)| key).collect::<Vec<_>>(), declared, "{}", method.name);
     }
 }
 
@@ -218,12 +163,7 @@ fn t10_p19_replies_errors_and_junk_meet_silence() {
         b"99999999999:",
         &[0; 65_507],
     ] {
-        assert_eq!(
-            asker.send(&mut node, START, junk),
-            None,
-            "{}",
-            junk.escape_ascii()
-        );
+        assert_eq!(asker.send(&mut node, START, junk), None, "{}", junk.escape_ascii());
     }
     asker.ask(&mut node, Request::Ping);
 }

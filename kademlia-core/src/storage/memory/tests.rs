@@ -43,11 +43,7 @@ fn v4(third: u8, fourth: u8) -> IpAddr {
 }
 
 fn note(slot: u8, source: IpAddr) -> Note {
-    Note {
-        slot,
-        source,
-        heap: 0,
-    }
+    Note { slot, source, heap: 0 }
 }
 
 /// A store's worth of records in a list, with every figure counted afresh.
@@ -67,11 +63,7 @@ impl Model {
     }
 
     fn weight(&self, key: u8) -> usize {
-        Store::KEY
-            + self
-                .under(key)
-                .map(|(_, note, _)| Store::RECORD + note.heap)
-                .sum::<usize>()
+        Store::KEY + self.under(key).map(|(_, note, _)| Store::RECORD + note.heap).sum::<usize>()
     }
 
     fn bytes(&self) -> usize {
@@ -82,10 +74,7 @@ impl Model {
     }
 
     fn counted(&self, ip: IpAddr, group: fn(IpAddr) -> IpAddr) -> usize {
-        self.held
-            .iter()
-            .filter(|(_, note, _)| group(note.source) == group(ip))
-            .count()
+        self.held.iter().filter(|(_, note, _)| group(note.source) == group(ip)).count()
     }
 
     /// The same list with the record in its slot, whatever the limits.
@@ -94,24 +83,14 @@ impl Model {
         held.retain(|(held_key, held, _)| (*held_key, held.slot) != (key, note.slot));
         held.push((key, note.clone(), expires));
         held.sort_by_key(|(key, note, _)| (*key, note.slot));
-        Model {
-            held,
-            limits: self.limits,
-            center: self.center,
-        }
+        Model { held, limits: self.limits, center: self.center }
     }
 
     fn insert(&mut self, now: Instant, key: u8, note: &Note, expires: Instant) -> Result<Placed, NoRoom> {
-        self.held
-            .retain(|(held_key, _, expires)| *held_key != key || *expires > now);
-        let replaced = self
-            .under(key)
-            .find(|(_, held, _)| held.slot == note.slot)
-            .map(|(_, held, _)| held.clone());
-        if replaced
-            .as_ref()
-            .is_none_or(|old| source(old.source) != source(note.source))
-        {
+        self.held.retain(|(held_key, _, expires)| *held_key != key || *expires > now);
+        let replaced =
+            self.under(key).find(|(_, held, _)| held.slot == note.slot).map(|(_, held, _)| held.clone());
+        if replaced.as_ref().is_none_or(|old| source(old.source) != source(note.source)) {
             if self.counted(note.source, source) >= self.limits.per_source {
                 return Err(NoRoom::Source);
             }
@@ -126,50 +105,28 @@ impl Model {
         let bytes = |model: &Model| {
             let mut with = model.with(key, note, expires);
             if let Some(old) = &replaced {
-                with.held.push((
-                    key,
-                    Note {
-                        heap: 0,
-                        ..old.clone()
-                    },
-                    expires,
-                ));
+                with.held.push((key, Note { heap: 0, ..old.clone() }, expires));
                 return with.bytes() - Store::RECORD;
             }
             with.bytes()
         };
-        let far = |model: &Model| {
-            model
-                .keys()
-                .into_iter()
-                .filter(|far| far ^ self.center > key ^ self.center)
-        };
+        let far =
+            |model: &Model| model.keys().into_iter().filter(|far| far ^ self.center > key ^ self.center);
         let freeable: usize = far(self).map(|far| self.weight(far)).sum();
         if bytes(self).saturating_sub(self.limits.bytes) > freeable {
             return Err(NoRoom::Bytes);
         }
         while bytes(self) > self.limits.bytes {
-            let farthest = self
-                .keys()
-                .into_iter()
-                .max_by_key(|key| key ^ self.center)
-                .unwrap();
+            let farthest = self.keys().into_iter().max_by_key(|key| key ^ self.center).unwrap();
             let last = self.held.iter().rposition(|held| held.0 == farthest).unwrap();
             self.held.remove(last);
         }
         *self = self.with(key, note, expires);
-        Ok(if replaced.is_some() {
-            Placed::Renewed
-        } else {
-            Placed::New
-        })
+        Ok(if replaced.is_some() { Placed::Renewed } else { Placed::New })
     }
 
     fn live(&self, now: Instant, key: u8) -> Vec<Note> {
-        self.under(key)
-            .filter(|(_, _, expires)| *expires > now)
-            .map(|(_, note, _)| note.clone())
-            .collect()
+        self.under(key).filter(|(_, _, expires)| *expires > now).map(|(_, note, _)| note.clone()).collect()
     }
 }
 
@@ -190,11 +147,7 @@ fn a_source() -> impl Strategy<Value = IpAddr> {
 }
 
 fn a_step() -> impl Strategy<Value = Step> {
-    let note = (
-        0..6_u8,
-        a_source(),
-        prop_oneof![5 => 0..64_usize, 1 => 0..4_000_usize],
-    );
+    let note = (0..6_u8, a_source(), prop_oneof![5 => 0..64_usize, 1 => 0..4_000_usize]);
     let note = note.prop_map(|(slot, source, heap)| Note { slot, source, heap });
     prop_oneof![
         8 => (0..16_u8, note, 0..60_u64).prop_map(|(key, note, ttl)| Step::Insert { key: key << 4, note, ttl }),
@@ -208,22 +161,11 @@ fn a_step() -> impl Strategy<Value = Step> {
 fn check(store: &Store, model: &Model, now: Instant) -> Result<(), TestCaseError> {
     prop_assert!(store.bytes() <= store.limits.bytes);
     prop_assert_eq!(store.bytes(), model.bytes());
-    prop_assert_eq!(
-        (store.len(), store.keys()),
-        (model.held.len(), model.keys().len())
-    );
-    let dues: BTreeSet<_> = store
-        .shelves
-        .iter()
-        .map(|(d, shelf)| (shelf.due, store.center.distance(d)))
-        .collect();
+    prop_assert_eq!((store.len(), store.keys()), (model.held.len(), model.keys().len()));
+    let dues: BTreeSet<_> =
+        store.shelves.iter().map(|(d, shelf)| (shelf.due, store.center.distance(d))).collect();
     prop_assert_eq!(&store.dues, &dues);
-    let first = store
-        .shelves
-        .values()
-        .flat_map(|shelf| &shelf.records)
-        .map(|held| held.expires)
-        .min();
+    let first = store.shelves.values().flat_map(|shelf| &shelf.records).map(|held| held.expires).min();
     prop_assert!(store.next_expiry() <= first);
     for (_, note, _) in &model.held {
         prop_assert!(model.counted(note.source, source) <= store.limits.per_source);
@@ -231,13 +173,7 @@ fn check(store: &Store, model: &Model, now: Instant) -> Result<(), TestCaseError
     }
     for key in model.keys() {
         let mut read = Vec::new();
-        store.read(
-            now,
-            &Key::new([key]),
-            usize::MAX,
-            &mut Rng::from_number(0),
-            &mut read,
-        );
+        store.read(now, &Key::new([key]), usize::MAX, &mut Rng::from_number(0), &mut read);
         prop_assert_eq!(read, model.live(now, key));
         prop_assert!(model.under(key).count() <= store.limits.per_key);
     }
@@ -316,9 +252,7 @@ proptest! {
 fn every_record_is_chosen_about_as_often_as_any_other() {
     let mut store = Store::default();
     for slot in 0..10 {
-        store
-            .insert(Instant::ZERO, Key::ZERO, note(slot, v4(0, slot)), Instant::NEVER)
-            .unwrap();
+        store.insert(Instant::ZERO, Key::ZERO, note(slot, v4(0, slot)), Instant::NEVER).unwrap();
     }
     let (mut chosen, mut rng) = ([0_u32; 10], Rng::from_number(1));
     for _ in 0..10_000 {
@@ -334,12 +268,7 @@ fn every_record_is_chosen_about_as_often_as_any_other() {
 #[test]
 fn fs_b10_each_limit_is_reached_and_named() {
     let far = Instant::NEVER;
-    let limits = StorageLimits {
-        bytes: usize::MAX,
-        per_key: 2,
-        per_source: 3,
-        per_subnet: 4,
-    };
+    let limits = StorageLimits { bytes: usize::MAX, per_key: 2, per_source: 3, per_subnet: 4 };
     let mut store = Store::new(limits);
     let mut insert = |key: u8, slot, ip| store.insert(Instant::ZERO, Key::new([key]), note(slot, ip), far);
     assert_eq!(insert(1, 1, v4(0, 1)), Ok(Placed::New));
@@ -347,11 +276,7 @@ fn fs_b10_each_limit_is_reached_and_named() {
     assert_eq!(insert(1, 3, v4(9, 9)), Err(NoRoom::Key));
     assert_eq!(insert(2, 1, v4(0, 1)), Ok(Placed::New));
     assert_eq!(insert(3, 1, v4(0, 1)), Err(NoRoom::Source));
-    assert_eq!(
-        insert(1, 1, v4(0, 1)),
-        Ok(Placed::Renewed),
-        "one's own can always be renewed"
-    );
+    assert_eq!(insert(1, 1, v4(0, 1)), Ok(Placed::Renewed), "one's own can always be renewed");
     assert_eq!(insert(3, 1, v4(0, 2)), Ok(Placed::New));
     assert_eq!(insert(4, 1, v4(0, 3)), Err(NoRoom::Subnet));
     assert_eq!(insert(4, 1, v4(1, 1)), Ok(Placed::New));
@@ -362,7 +287,8 @@ fn t7_over_budget_the_farthest_key_gives_way_to_nearer_ones_only() {
     let one = Store::KEY + Store::RECORD + 2 * Counts::ENTRY;
     let mut store = Store::new(StorageLimits { bytes: 3 * one, ..StorageLimits::default() });
     store.recenter(Key::new([0xf0]));
-    let mut insert = |key: u8| store.insert(Instant::ZERO, Key::new([key]), note(0, v4(key, 1)), Instant::NEVER);
+    let mut insert =
+        |key: u8| store.insert(Instant::ZERO, Key::new([key]), note(0, v4(key, 1)), Instant::NEVER);
     assert_eq!(insert(0x0f), Ok(Placed::New));
     assert_eq!(insert(0x0e), Ok(Placed::New));
     assert_eq!(insert(0x0d), Ok(Placed::New));
@@ -378,23 +304,10 @@ fn t7_over_budget_the_farthest_key_gives_way_to_nearer_ones_only() {
 fn expiry_does_a_bounded_amount_of_work_and_says_that_more_is_left() {
     let mut store = Store::default();
     for key in 0..10 {
-        store
-            .insert(
-                Instant::ZERO,
-                Key::new([key]),
-                note(0, v4(key, 1)),
-                Instant::from_secs(1),
-            )
-            .unwrap();
+        store.insert(Instant::ZERO, Key::new([key]), note(0, v4(key, 1)), Instant::from_secs(1)).unwrap();
     }
     store.expire(Instant::from_secs(1), 4);
-    assert_eq!(
-        (store.len(), store.next_expiry()),
-        (6, Some(Instant::from_secs(1)))
-    );
+    assert_eq!((store.len(), store.next_expiry()), (6, Some(Instant::from_secs(1))));
     store.expire(Instant::from_secs(1), usize::MAX);
-    assert_eq!(
-        (store.len(), store.keys(), store.bytes(), store.next_expiry()),
-        (0, 0, 0, None)
-    );
+    assert_eq!((store.len(), store.keys(), store.bytes(), store.next_expiry()), (0, 0, 0, None));
 }

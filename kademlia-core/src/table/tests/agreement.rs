@@ -55,10 +55,7 @@ fn agree<const N: usize>(k: usize, rules: u16, steps: &[Step]) -> Result<(), Tes
         now = Instant::from_micros(
             (now.as_micros() | 0xffff) + 1 + if op > 230 { u64::from(place) << 23 } else { 0 },
         );
-        let contact = match (
-            op % 3,
-            model.entries.get(usize::from(who) % model.entries.len().max(1)),
-        ) {
+        let contact = match (op % 3, model.entries.get(usize::from(who) % model.entries.len().max(1))) {
             (0, Some(known)) => known.contact,
             _ => Contact::new(key(who), addr(place)),
         };
@@ -66,11 +63,8 @@ fn agree<const N: usize>(k: usize, rules: u16, steps: &[Step]) -> Result<(), Tes
         match op {
             0..110 => prop_assert_eq!(table.answered(now, contact, None), model.answered(now, contact)),
             110..130 => {
-                let known = model
-                    .entries
-                    .iter_mut()
-                    .chain(&mut model.waiting)
-                    .find(|known| known.contact == contact);
+                let known =
+                    model.entries.iter_mut().chain(&mut model.waiting).find(|known| known.contact == contact);
                 let found = known.map(|known| known.seen = now).is_some();
                 prop_assert_eq!(table.queried_by(now, &contact), found);
             }
@@ -101,15 +95,9 @@ fn same<const N: usize>(table: &Table<Key<N>>, model: &Model<N>, now: Instant) -
     let mut expected: Vec<_> = model.entries.clone();
     expected.sort_by_key(|known| (model.bucket(&known.contact.key), known.contact.key));
     let known = |entry: &Entry<Key<N>>| {
-        let checked = entry
-            .due(&table.config)
-            .map_or(Instant::NEVER, |due| due - pause(entry, &table.config));
-        Known {
-            contact: entry.contact(),
-            failures: entry.failures(),
-            seen: entry.last_seen(),
-            checked,
-        }
+        let checked =
+            entry.due(&table.config).map_or(Instant::NEVER, |due| due - pause(entry, &table.config));
+        Known { contact: entry.contact(), failures: entry.failures(), seen: entry.last_seen(), checked }
     };
     let mut found = Vec::new();
     for bucket in table.buckets() {
@@ -124,27 +112,9 @@ fn same<const N: usize>(table: &Table<Key<N>>, model: &Model<N>, now: Instant) -
     }
     prop_assert_eq!(found, expected);
     prop_assert_eq!((table.depth(), table.len()), (model.depth, model.entries.len()));
-    let count = |quality| {
-        model
-            .entries
-            .iter()
-            .filter(|known| model.quality(known, now) == quality)
-            .count()
-    };
-    let (good, questionable, bad) = (
-        count(Quality::Good),
-        count(Quality::Questionable),
-        count(Quality::Bad),
-    );
-    prop_assert_eq!(
-        table.counts(now),
-        Counts {
-            good,
-            questionable,
-            bad,
-            replacements: model.waiting.len()
-        }
-    );
+    let count = |quality| model.entries.iter().filter(|known| model.quality(known, now) == quality).count();
+    let (good, questionable, bad) = (count(Quality::Good), count(Quality::Questionable), count(Quality::Bad));
+    prop_assert_eq!(table.counts(now), Counts { good, questionable, bad, replacements: model.waiting.len() });
     Ok(())
 }
 
@@ -177,11 +147,7 @@ fn closest<const N: usize>(
 }
 
 fn cases() -> impl Strategy<Value = (usize, u16, Vec<Step>)> {
-    (
-        prop_oneof![Just(1), Just(8), Just(20)],
-        0_u16..256,
-        vec(any::<Step>(), 0..120),
-    )
+    (prop_oneof![Just(1), Just(8), Just(20)], 0_u16..256, vec(any::<Step>(), 0..120))
 }
 
 proptest! {

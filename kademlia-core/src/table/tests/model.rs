@@ -25,14 +25,7 @@ pub(super) struct Model<const N: usize> {
 
 impl<const N: usize> Model<N> {
     pub(super) fn new(local: Key<N>, k: usize, config: TableConfig) -> Self {
-        Model {
-            local,
-            k,
-            config,
-            depth: 1,
-            entries: Vec::new(),
-            waiting: Vec::new(),
-        }
+        Model { local, k, config, depth: 1, entries: Vec::new(), waiting: Vec::new() }
     }
 
     pub(super) fn bucket(&self, key: &Key<N>) -> usize {
@@ -55,10 +48,7 @@ impl<const N: usize> Model<N> {
     }
 
     fn get(&self, key: &Key<N>) -> Option<Known<N>> {
-        self.entries
-            .iter()
-            .find(|known| known.contact.key == *key)
-            .copied()
+        self.entries.iter().find(|known| known.contact.key == *key).copied()
     }
 
     fn remove(&mut self, key: &Key<N>) {
@@ -68,18 +58,13 @@ impl<const N: usize> Model<N> {
     fn obstacle(&self, contact: &Contact<Key<N>>) -> Option<Known<N>> {
         let ip = contact.addr.ip();
         let others = |list: &[Known<N>]| -> Vec<Known<N>> {
-            list.iter()
-                .filter(|known| known.contact.key != contact.key)
-                .copied()
-                .collect()
+            list.iter().filter(|known| known.contact.key != contact.key).copied().collect()
         };
         let crowd = |list: Vec<Known<N>>, limit: usize| {
-            let near = others(&list)
-                .into_iter()
-                .filter(|known| subnet(known.contact.addr.ip()) == subnet(ip));
+            let near =
+                others(&list).into_iter().filter(|known| subnet(known.contact.addr.ip()) == subnet(ip));
             let full = limit != 0 && near.clone().count() >= limit;
-            near.min_by_key(|known| (Reverse(known.failures), known.seen))
-                .filter(|_| full)
+            near.min_by_key(|known| (Reverse(known.failures), known.seen)).filter(|_| full)
         };
         let at_address = |known: &Known<N>| {
             known.contact.addr == contact.addr || (self.config.one_per_ip && known.contact.addr.ip() == ip)
@@ -110,9 +95,7 @@ impl<const N: usize> Model<N> {
             0 => usize::MAX,
             limit => limit,
         };
-        self.thin(&known, per_subnet, |other| {
-            subnet(other.contact.addr.ip()) == subnet(ip)
-        });
+        self.thin(&known, per_subnet, |other| subnet(other.contact.addr.ip()) == subnet(ip));
         self.thin(&known, self.config.replacements, |_| true);
     }
 
@@ -140,12 +123,7 @@ impl<const N: usize> Model<N> {
     }
 
     pub(super) fn answered(&mut self, now: Instant, contact: Contact<Key<N>>) -> Insert<Key<N>> {
-        let fresh = Known {
-            contact,
-            failures: 0,
-            seen: now,
-            checked: now,
-        };
+        let fresh = Known { contact, failures: 0, seen: now, checked: now };
         if contact.key == self.local {
             return Insert::Refused;
         }
@@ -153,13 +131,8 @@ impl<const N: usize> Model<N> {
             *known = fresh;
             return Insert::Updated;
         }
-        self.waiting
-            .retain(|known| known.contact.key != contact.key && known.contact.addr != contact.addr);
-        let stale = self
-            .entries
-            .iter()
-            .find(|known| known.contact.addr == contact.addr)
-            .copied();
+        self.waiting.retain(|known| known.contact.key != contact.key && known.contact.addr != contact.addr);
+        let stale = self.entries.iter().find(|known| known.contact.addr == contact.addr).copied();
         if let Some(stale) = stale {
             self.remove(&stale.contact.key);
         }
@@ -188,9 +161,7 @@ impl<const N: usize> Model<N> {
                 }
                 Quality::Questionable if moved.is_none() => {
                     self.wait(fresh);
-                    return Insert::Waiting {
-                        ask: Some(obstacle.contact),
-                    };
+                    return Insert::Waiting { ask: Some(obstacle.contact) };
                 }
                 _ => return Insert::Refused,
             }
@@ -201,10 +172,7 @@ impl<const N: usize> Model<N> {
             return Insert::Updated;
         }
         let least_recent = |model: &Self, quality| {
-            let mates = model
-                .mates(&key)
-                .into_iter()
-                .filter(|known| model.quality(known, now) == quality);
+            let mates = model.mates(&key).into_iter().filter(|known| model.quality(known, now) == quality);
             mates.min_by_key(|known| known.seen)
         };
         if self.mates(&key).len() == self.k
@@ -252,7 +220,9 @@ impl<const N: usize> Model<N> {
         contact.key != self.local
             && !waits
             && place
-            && !self.obstacle(contact).is_some_and(|known| is_good(&known))
+            && !self
+                .obstacle(contact)
+                .is_some_and(|known| is_good(&known) && known.contact.addr != contact.addr)
     }
 
     pub(super) fn rename(&mut self, local: Key<N>) {
@@ -275,10 +245,7 @@ impl<const N: usize> Model<N> {
 
     /// The contacts of the given qualities, nearest to the target first.
     pub(super) fn sorted(&self, now: Instant, target: &Key<N>, worst: Quality) -> Vec<Contact<Key<N>>> {
-        let fit = self
-            .entries
-            .iter()
-            .filter(|known| self.quality(known, now) <= worst);
+        let fit = self.entries.iter().filter(|known| self.quality(known, now) <= worst);
         let mut contacts: Vec<_> = fit.map(|known| known.contact).collect();
         contacts.sort_by_key(|contact| contact.key.distance(target));
         contacts

@@ -7,11 +7,7 @@ fn the_longest_unchecked_entry_is_due_first_and_asking_moves_it_on() {
     let mut table = filled(8, [1, 2]);
     table.answered(minutes(1), at(1), None);
     table.queried_by(minutes(5), &at(2));
-    assert_eq!(
-        table.next_due(),
-        Some(minutes(12)),
-        "requests do not count: they may be forged"
-    );
+    assert_eq!(table.next_due(), Some(minutes(12)), "requests do not count: they may be forged");
     assert_eq!(table.due(minutes(11)), None);
     assert_eq!(table.due(minutes(13)), Some(at(2)));
     table.asked(minutes(13), &at(2));
@@ -50,11 +46,7 @@ fn bep5_5_14_a_bucket_is_refreshed_15_minutes_after_its_last_change() {
         let key = table.refresh(minutes(21), rng);
         key.map(|key| key.common_prefix(&LOCAL).min(2))
     };
-    assert_eq!(
-        refreshed(&mut table, &mut rng),
-        Some(2),
-        "the longest unchanged first"
-    );
+    assert_eq!(refreshed(&mut table, &mut rng), Some(2), "the longest unchanged first");
     assert_eq!(refreshed(&mut table, &mut rng), Some(1));
     assert_eq!(refreshed(&mut table, &mut rng), Some(0));
     assert_eq!(refreshed(&mut table, &mut rng), None, "each once");
@@ -69,10 +61,7 @@ fn bep5_5_14_answers_insertions_and_replacements_change_a_bucket() {
     assert_eq!(changed(&table), 0);
     table.answered(minutes(2), at(0x80), None);
     assert_eq!(changed(&table), 2);
-    assert_eq!(
-        table.answered(minutes(3), at(0x90), None),
-        Insert::Waiting { ask: None }
-    );
+    assert_eq!(table.answered(minutes(3), at(0x90), None), Insert::Waiting { ask: None });
     assert_eq!(changed(&table), 2, "nothing changed");
     table.failed(minutes(4), &at(0x80));
     assert!(table.failed(minutes(5), &at(0x80)).is_some());
@@ -82,10 +71,7 @@ fn bep5_5_14_answers_insertions_and_replacements_change_a_bucket() {
 #[test]
 fn an_empty_table_asks_for_nothing() {
     let mut table = filled(8, []);
-    assert_eq!(
-        (table.next_due(), table.next_refresh(), table.due(Instant::NEVER)),
-        (None, None, None)
-    );
+    assert_eq!((table.next_due(), table.next_refresh(), table.due(Instant::NEVER)), (None, None, None));
     assert_eq!(table.refresh(Instant::NEVER, &mut Rng::from_number(1)), None);
     assert_eq!(table.counts(Instant::ZERO), Counts::default());
 }
@@ -93,26 +79,16 @@ fn an_empty_table_asks_for_nothing() {
 #[test]
 fn p5_after_any_jump_everything_is_due_once_and_then_not_for_a_while() {
     let year = Duration::from_secs(365 * 86_400);
-    for jump in [
-        Duration::from_secs(3_600),
-        10 * year,
-        200 * year,
-        2_284 * year,
-        500_000 * year,
-        Duration::MAX,
-    ] {
+    for jump in
+        [Duration::from_secs(3_600), 10 * year, 200 * year, 2_284 * year, 500_000 * year, Duration::MAX]
+    {
         let mut table = filled(1, [0x80, 0x40, 0x20]);
         let now = Instant::ZERO + jump;
         let mut rng = Rng::from_number(1);
-        let asked = (0..9)
-            .map_while(|_| table.due(now).inspect(|due| table.asked(now, due)))
-            .count();
+        let asked = (0..9).map_while(|_| table.due(now).inspect(|due| table.asked(now, due))).count();
         let refreshed = (0..9).map_while(|_| table.refresh(now, &mut rng)).count();
         assert_eq!((asked, refreshed), (3, 3), "{jump:?}");
-        assert!(
-            soon(table.next_due(), now) && soon(table.next_refresh(), now),
-            "{jump:?}"
-        );
+        assert!(soon(table.next_due(), now) && soon(table.next_refresh(), now), "{jump:?}");
         assert_eq!(table.counts(now).questionable, 3);
         table.answered(now, at(0x80), None);
         assert_eq!(quality(&table, 0x80, now), Some(Quality::Good), "{jump:?}");
@@ -133,11 +109,7 @@ fn p5_a_clock_that_goes_back_makes_nobody_old() {
     assert_eq!(table.counts(Instant::ZERO).good, 2);
     assert_eq!(table.due(Instant::ZERO), None);
     table.answered(Instant::ZERO, at(0x80), None);
-    assert_eq!(
-        table.due(minutes(12)),
-        Some(at(0x80)),
-        "its times follow the clock"
-    );
+    assert_eq!(table.due(minutes(12)), Some(at(0x80)), "its times follow the clock");
 }
 
 proptest! {
