@@ -52,13 +52,12 @@ impl<P: Protocol, S: Service<P>> DualStack<P, S> {
         }
     }
 
-    /// Joins both networks, each through the routers of its family; see [`Node::bootstrap`].
+    /// Joins both networks, each through the routers of its family; see [`Node::bootstrap`]. Lookups in a network that
+    /// has no router wait no longer.
     pub fn bootstrap(&mut self, now: Instant, routers: &[SocketAddr]) {
         for (family, node) in [(Family::V4, &mut self.v4), (Family::V6, &mut self.v6)] {
             let own: Vec<_> = routers.iter().copied().filter(|router| Family::of(router) == family).collect();
-            if let Some(node) = node
-                && !own.is_empty()
-            {
+            if let Some(node) = node {
                 node.bootstrap(now, &own);
             }
         }

@@ -135,6 +135,14 @@ impl Network {
         self.reports.remove(&id)
     }
 
+    /// How a lookup ended; `None` if it has not.
+    pub fn ended_lookup(&mut self, id: (NodeIndex, LookupId)) -> Option<LookupReport<Key<20>>> {
+        match self.ended(id)? {
+            Ended::Lookup(report) => Some(report),
+            Ended::Publish(_) => None,
+        }
+    }
+
     /// The answers that a lookup got.
     pub fn answers(&mut self, id: (NodeIndex, LookupId)) -> Vec<Response> {
         self.answers.remove(&id).unwrap_or_default()

@@ -186,7 +186,11 @@ impl Builder {
             Reach::Private => (self.config.clone().private_network(), self.service.private_network()),
         };
         let service = MainlineService::new(service, rng.fork());
-        (family, Node::new(service, id, config, rng.fork(), Instant::ZERO))
+        let mut node = Node::new(service, id, config, rng.fork(), Instant::ZERO);
+        if !self.bootstrap.is_empty() {
+            node.expect_bootstrap();
+        }
+        (family, node)
     }
 
     /// The given id; else the remembered or a random one, made to fit the public address.

@@ -113,17 +113,6 @@ impl Request {
         }
     }
 
-    /// The key that the query is about, by whichever name: what decides the nodes in its answer.
-    pub fn target(&self) -> Option<Key<20>> {
-        match self {
-            Request::Ping => None,
-            Request::FindNode { target, .. } => Some(*target),
-            Request::GetPeers { info_hash, .. } | Request::AnnouncePeer { info_hash, .. } => {
-                Some((*info_hash).into())
-            }
-        }
-    }
-
     /// A method that nobody knows, read as the `find_node` it is to be answered like; `None` if it names no target (C.1).
     pub(super) fn read_unknown(arguments: Dict<'_>) -> Option<Self> {
         let named = |key: &[u8]| <Key<20>>::read(arguments.get(key));

@@ -24,6 +24,8 @@ enum Stage {
     /// Never asked to join, or without anybody to ask.
     #[default]
     Idle,
+    /// Told to expect routers, for instance while their names are being resolved.
+    Expecting,
     /// Asking for the way in, or pausing before asking again.
     Asking,
     /// Looking up the own key.
@@ -60,12 +62,15 @@ impl<K> Default for Join<K> {
 }
 
 impl<K> Join<K> {
-    pub(super) fn add_routers(&mut self, routers: impl Iterator<Item = SocketAddr>, limit: usize) {
+    /// Whether any of them is new.
+    pub(super) fn add_routers(&mut self, routers: impl Iterator<Item = SocketAddr>, limit: usize) -> bool {
+        let known = self.routers.len();
         for router in routers {
             if self.routers.len() < limit && !self.routers.contains(&router) {
                 self.routers.push(router);
             }
         }
+        self.routers.len() > known
     }
 
     pub(super) fn add_contacts(&mut self, contacts: impl Iterator<Item = Contact<K>>) {
@@ -79,7 +84,7 @@ impl<K> Join<K> {
 
     /// Whether lookups had better wait.
     pub(super) fn is_under_way(&self) -> bool {
-        matches!(self.stage, Stage::Asking | Stage::Looking)
+        matches!(self.stage, Stage::Expecting | Stage::Asking | Stage::Looking)
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
@@ -99,12 +104,23 @@ impl<K> Join<K> {
 }
 
 impl<P: Protocol, S: Service<P>> Node<P, S> {
+    pub(super) fn await_joining(&mut self) {
+        if self.join.stage == Stage::Idle {
+            self.join.stage = Stage::Expecting;
+        }
+    }
+
     pub(super) fn start_joining(&mut self, now: Instant) {
-        if self.join.is_under_way() {
+        if matches!(self.join.stage, Stage::Asking | Stage::Looking) {
+            return;
+        }
+        self.join.attempts = 0;
+        if self.join.is_done() && self.table.counts(now).alive() > 0 {
+            // In already: whoever is new is asked all the same, and nobody has to wait for it.
+            self.ask_for_the_way_in(now);
             return;
         }
         self.join.stage = Stage::Asking;
-        self.join.attempts = 0;
         self.attempt_to_join(now);
         self.run_searches(now);
     }
@@ -115,9 +131,16 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         }
     }
 
-    /// Remembered contacts are asked first and alone, so that a restarted node burdens no router (T20).
     fn attempt_to_join(&mut self, now: Instant) {
         self.join.again = None;
+        self.ask_for_the_way_in(now);
+        if self.join.outstanding == 0 {
+            self.pause_joining(now);
+        }
+    }
+
+    /// Remembered contacts are asked first and alone, so that a restarted node burdens no router (T20).
+    fn ask_for_the_way_in(&mut self, now: Instant) {
         self.join.attempts += 1;
         let batch = self.join.remembered.len().min(BATCH);
         let contacts: Vec<_> = self.join.remembered.drain(..batch).collect();
@@ -129,9 +152,6 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                 let request = self.own_request(Cause::Join);
                 self.join.outstanding += usize::from(self.ask(now, router, None, Cause::Join, request));
             }
-        }
-        if self.join.outstanding == 0 {
-            self.pause_joining(now);
         }
     }
 
@@ -172,6 +192,10 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             for contact in named.iter() {
                 search.lookup.seed(*contact);
             }
+        } else {
+            for contact in named.iter() {
+                self.consider(now, contact);
+            }
         }
     }
 
@@ -194,7 +218,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
 
     /// A node that knew nobody has its first entry: the others found it, so it is in (E1: a network's first node).
     pub(super) fn found_by_others(&mut self) {
-        if self.join.stage == Stage::Idle {
+        if matches!(self.join.stage, Stage::Idle | Stage::Expecting) {
             self.join.stage = Stage::Done;
             self.events.push_back(Event::Bootstrapped);
         }

@@ -37,10 +37,10 @@ use search::Searches;
 /// # Contract
 /// Methods are of four classes. *Inputs* are [`handle_datagram`](Self::handle_datagram),
 /// [`handle_message`](Self::handle_message), [`handle_unreachable`](Self::handle_unreachable) and
-/// [`handle_timeout`](Self::handle_timeout); *commands* are [`bootstrap`](Self::bootstrap),
-/// [`add_contacts`](Self::add_contacts), [`lookup`](Self::lookup), [`publish`](Self::publish),
-/// [`request`](Self::request), [`respond`](Self::respond) and [`cancel`](Self::cancel); *outputs* are the `poll_`
-/// methods; the rest only read.
+/// [`handle_timeout`](Self::handle_timeout); *commands* are [`expect_bootstrap`](Self::expect_bootstrap),
+/// [`bootstrap`](Self::bootstrap), [`add_contacts`](Self::add_contacts), [`lookup`](Self::lookup),
+/// [`publish`](Self::publish), [`request`](Self::request), [`respond`](Self::respond) and
+/// [`cancel`](Self::cancel); *outputs* are the `poll_` methods; the rest only read.
 ///
 /// After every input and every command the host drains the outputs, in this order: [`poll_transmit`](Self::poll_transmit)
 /// (or [`poll_message`](Self::poll_message)) until `None`, [`poll_event`](Self::poll_event) until `None`, and then
@@ -143,13 +143,21 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
 
     // Commands.
 
+    /// Makes lookups wait for a [`bootstrap`](Self::bootstrap) that is yet to come, while the routers' names are being
+    /// resolved.
+    pub fn expect_bootstrap(&mut self) {
+        self.await_joining();
+    }
+
     /// Joins the network through `routers`: asks them for the way in, again and again with growing pauses until one
     /// answers, then looks up the own key and fills the table. Lookups made meanwhile wait for its end.
     pub fn bootstrap(&mut self, now: Instant, routers: &[SocketAddr]) {
         let now = self.advance(now);
         let usable = routers.iter().filter(|router| self.config.reach.admits(**router));
-        self.join.add_routers(usable.copied(), self.config.bootstrap.routers);
-        self.start_joining(now);
+        let added = self.join.add_routers(usable.copied(), self.config.bootstrap.routers);
+        if added || !self.join.is_done() {
+            self.start_joining(now);
+        }
     }
 
     /// Joins through contacts remembered from an earlier run. They are asked before they are trusted.

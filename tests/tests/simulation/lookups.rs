@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use kademlia_core::{Key, LookupReport};
-use tests::{Ended, Network};
+use tests::Network;
 use transport_mem::LinkModel;
 
 const PORT: NonZeroU16 = NonZeroU16::new(51_413).unwrap();
@@ -24,7 +24,7 @@ fn exact_lookups(seed: u64, nodes: usize, lookups: usize) -> (usize, u64, Vec<Lo
             .collect();
         network.run_for(Duration::from_secs(21));
         for (from, target, id) in started {
-            let Some(Ended::Lookup(report)) = network.ended(id) else { panic!("a lookup has not ended") };
+            let report = network.ended_lookup(id).expect("every lookup has ended");
             let closest = network.simulation.closest_live(&target, 8, Some(from));
             exact += usize::from(report.closest == closest);
             reports.push(report);

@@ -1,5 +1,7 @@
 //! Scenarios of whole networks in virtual time, each from its seed. What `cargo test` runs is small; the full size
 //! is ignored by default and run by name: `cargo test --release -p tests --test simulation -- --ignored`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may fail loudly")]
+
 mod lookups;
 mod memory;
