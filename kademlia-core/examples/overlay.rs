@@ -1,6 +1,8 @@
 //! A complete overlay in about a hundred lines: a notice board. A notice hangs under a 16-bit number, at the nodes
 //! whose keys are closest to it. Run it with `cargo run -p kademlia-core --example overlay`.
 
+#![allow(clippy::print_stdout, reason = "an example speaks")]
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
@@ -52,10 +54,14 @@ impl Codec<Board> for Bytes {
         match &message.body {
             Body::Request { request, .. } => out.extend_from_slice(request.0.as_bytes()),
             Body::Response { response: Response(_, contacts), .. } => {
-                out.push(contacts.len() as u8);
-                for contact in contacts {
-                    let SocketAddr::V4(addr) = contact.addr else { continue };
-                    out.extend_from_slice(contact.key.as_bytes());
+                let v4 = |contact: &Contact<Key<2>>| match contact.addr {
+                    SocketAddr::V4(addr) => Some((contact.key, addr)),
+                    SocketAddr::V6(_) => None,
+                };
+                let contacts: Vec<_> = contacts.iter().filter_map(v4).take(16).collect();
+                out.extend(u8::try_from(contacts.len()));
+                for (key, addr) in contacts {
+                    out.extend_from_slice(key.as_bytes());
                     out.extend_from_slice(&addr.ip().octets());
                     out.extend_from_slice(&addr.port().to_be_bytes());
                 }
@@ -110,7 +116,7 @@ impl Service<Board> for Notices {
 
 type Network = BTreeMap<SocketAddr, Node<Board, Notices>>;
 
-fn main() {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let addr = |n: u8| SocketAddr::from(([10, 0, 0, n], 1));
     let mut network = Network::new();
     for n in 1..=20_u8 {
@@ -128,17 +134,16 @@ fn main() {
         (Key::new([0xca, 0xfe]), LookupOptions { answers: true, ..LookupOptions::default() });
     let hang =
         move |_: &Contact<_>, _: &Response| Some(Request(key, Some("fresh coffee, second floor".to_owned())));
-    let writer = network.get_mut(&addr(20)).expect("there are twenty");
-    writer
-        .publish(Instant::ZERO, key, Board::find_node(key), Box::new(hang), options)
-        .expect("nothing waits");
+    let writer = network.get_mut(&addr(20)).ok_or("no such node")?;
+    writer.publish(Instant::ZERO, key, Board::find_node(key), Box::new(hang), options)?;
     deliver(&mut network);
 
-    let reader = network.get_mut(&addr(2)).expect("there are twenty");
-    reader.lookup(Instant::ZERO, key, Board::find_node(key), options).expect("nothing waits");
+    let reader = network.get_mut(&addr(2)).ok_or("no such node")?;
+    reader.lookup(Instant::ZERO, key, Board::find_node(key), options)?;
     let notices = deliver(&mut network);
     println!("{} nodes say: {}", notices.len(), notices.first().map_or("nothing", String::as_str));
     assert!(notices.len() >= 7, "the eight closest hold it, and the reader may be one of them");
+    Ok(())
 }
 
 /// Carries datagrams until nobody sends any; gives back the notices that lookups met.

@@ -1,5 +1,7 @@
 //! Feature set C and the driver: the asynchronous front door over the in-memory network, in virtual time.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
+
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::Duration;
