@@ -29,13 +29,13 @@ pub use config::{
 pub use contact::{Contact, Contacts};
 pub use dual::DualStack;
 pub use key::{Key, Keyspace, NotAKey};
-pub use lookup::LookupReport;
+pub use lookup::{LookupId, LookupLimit, LookupReport};
 pub use message::{Body, MAX_TRANSACTION_ID, Message, TransactionId};
-pub use node::{Answered, Counters, Event, Failure, LookupId, LookupLimit, LookupOptions, Node, RequestId};
+pub use node::{Answered, Counters, Event, Failure, LookupOptions, Node};
 pub use protocol::{Codec, Malformed, Protocol};
 pub use publish::{MakeRequest, Stored};
 pub use rng::Rng;
-pub use rpc::RoundTrips;
+pub use rpc::{RequestId, RoundTrips};
 pub use service::{Admission, ReadOnly, Reply, ServeContext, Service, Ticket};
 pub use snapshot::Snapshot;
 pub use storage::{MemoryStorage, NoRoom, Placed, Record, Storage, StorageLimits};

@@ -3,6 +3,7 @@
 mod candidates;
 mod queue;
 
+pub use queue::LookupLimit;
 pub(crate) use queue::Queue;
 
 use alloc::vec::Vec;
@@ -13,6 +14,16 @@ use crate::contact::Contact;
 use crate::key::Keyspace;
 use crate::time::Instant;
 use candidates::{Candidates, State};
+
+/// Names a lookup or a publish of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LookupId(u64);
+
+impl From<u64> for LookupId {
+    fn from(number: u64) -> Self {
+        LookupId(number)
+    }
+}
 
 /// What a lookup wants done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,16 @@
 
 use alloc::collections::VecDeque;
 
-use crate::node::{LookupId, LookupLimit};
+use super::LookupId;
 use crate::time::Instant;
+
+/// Too many lookups wait already. Ours, and nobody else's, to mend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{waiting} lookups are waiting already")]
+pub struct LookupLimit {
+    /// The limit that was reached.
+    pub waiting: usize,
+}
 
 /// Searches that wait for their turn, first come first served. Bounded; a search that waited too long is let in.
 #[derive(Debug)]

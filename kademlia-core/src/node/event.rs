@@ -5,29 +5,10 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::contact::Contact;
-use crate::lookup::LookupReport;
+use crate::lookup::{LookupId, LookupReport};
 use crate::protocol::Protocol;
 use crate::publish::Stored;
-
-/// Names a lookup or a publish of one node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LookupId(u64);
-
-/// Names a single request of one node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(u64);
-
-impl From<u64> for LookupId {
-    fn from(number: u64) -> Self {
-        LookupId(number)
-    }
-}
-
-impl From<u64> for RequestId {
-    fn from(number: u64) -> Self {
-        RequestId(number)
-    }
-}
+use crate::rpc::RequestId;
 
 /// How a lookup differs from the configured ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,14 +95,6 @@ pub enum Failure {
     /// Too many requests are outstanding, in all or to this address, or the address must not be spoken to.
     #[error("not sent: too many requests outstanding, or an address that must not be spoken to")]
     NotSent,
-}
-
-/// Too many lookups wait already. Ours, and nobody else's, to mend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{waiting} lookups are waiting already")]
-pub struct LookupLimit {
-    /// The limit that was reached.
-    pub waiting: usize,
 }
 
 /// What a node has done since it was made. Each number only grows.

@@ -6,9 +6,9 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::search::Purpose;
-use super::{Event, LookupId, Named, Node};
+use super::{Event, Named, Node};
 use crate::contact::Contact;
-use crate::lookup::LookupReport;
+use crate::lookup::{LookupId, LookupReport};
 use crate::protocol::Protocol;
 use crate::rpc::Cause;
 use crate::service::Service;

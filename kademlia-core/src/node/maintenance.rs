@@ -2,11 +2,12 @@
 
 use core::time::Duration;
 
+use super::Node;
 use super::search::Purpose;
-use super::{LookupId, Node};
 use crate::config::TableConfig;
 use crate::contact::Contact;
 use crate::key::Keyspace;
+use crate::lookup::LookupId;
 use crate::protocol::Protocol;
 use crate::rpc::Cause;
 use crate::service::{Admission, Service};

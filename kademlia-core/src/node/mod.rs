@@ -8,7 +8,7 @@ mod observed;
 mod outbound;
 mod search;
 
-pub use event::{Answered, Counters, Event, Failure, LookupId, LookupLimit, LookupOptions, RequestId};
+pub use event::{Answered, Counters, Event, Failure, LookupOptions};
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -17,11 +17,12 @@ use core::net::SocketAddr;
 
 use crate::config::Config;
 use crate::contact::{Contact, Contacts};
+use crate::lookup::{LookupId, LookupLimit};
 use crate::message::Message;
 use crate::protocol::{Codec, Protocol};
 use crate::publish::MakeRequest;
 use crate::rng::Rng;
-use crate::rpc::{Cause, InboundQuota, RoundTrips, Transactions, VerifyQuota};
+use crate::rpc::{Cause, InboundQuota, RequestId, RoundTrips, Transactions, VerifyQuota};
 use crate::service::{ReadOnly, Service, Ticket};
 use crate::snapshot::Snapshot;
 use crate::table::Table;
@@ -29,7 +30,7 @@ use crate::time::{Instant, soonest};
 use join::Join;
 use maintenance::Maintenance;
 use observed::Observed;
-use search::Searches;
+use search::{Plan, Searches};
 
 /// One Kademlia node on one socket address. Performs no I/O, reads no clock, and draws from a generator seeded by the
 /// host: the same calls with the same arguments give the same outputs.
@@ -181,7 +182,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         options: LookupOptions,
     ) -> Result<LookupId, LookupLimit> {
         let now = self.advance(now);
-        self.start_lookup(now, target, request, options)
+        self.enqueue(now, Plan::find(target, request, options))
     }
 
     /// A lookup with `request`, then the request that `make` makes from the answer of each of the k closest nodes
@@ -198,7 +199,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         options: LookupOptions,
     ) -> Result<LookupId, LookupLimit> {
         let now = self.advance(now);
-        self.start_publish(now, target, request, make, options)
+        self.enqueue(now, Plan::publish(target, request, make, options))
     }
 
     /// Asks one node one thing. Ends with [`Event::Requested`]. An answer under another key than `expected` is none.

@@ -7,7 +7,7 @@ use super::{Event, Failure, Node};
 use crate::contact::Contact;
 use crate::message::{Body, Message, TransactionId};
 use crate::protocol::Protocol;
-use crate::rpc::{Cause, Expiry, Pending};
+use crate::rpc::{Cause, Expiry, Pending, RequestId};
 use crate::service::{Reply, Service};
 use crate::time::Instant;
 
@@ -119,7 +119,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         }
     }
 
-    pub(super) fn end_request(&mut self, id: super::RequestId, result: Result<super::Answered<P>, Failure>) {
+    pub(super) fn end_request(&mut self, id: RequestId, result: Result<super::Answered<P>, Failure>) {
         self.requests.remove(&id);
         self.events.push_back(Event::Requested { request: id, result });
     }

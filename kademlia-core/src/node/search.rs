@@ -6,10 +6,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::{Event, LookupId, LookupLimit, LookupOptions, Named, Node};
+use super::{Event, LookupOptions, Named, Node};
 use crate::config::LookupConfig;
 use crate::contact::Contact;
-use crate::lookup::{Bounds, Lookup, Next, Queue};
+use crate::lookup::{Bounds, Lookup, LookupId, LookupLimit, Next, Queue};
 use crate::protocol::Protocol;
 use crate::publish::{MakeRequest, Outcome, Publish};
 use crate::rpc::Cause;
@@ -31,11 +31,28 @@ pub(super) enum Purpose<P: Protocol> {
 
 /// A search that waits for its turn.
 #[derive(Debug)]
-struct Plan<P: Protocol> {
+pub(super) struct Plan<P: Protocol> {
     target: P::Key,
     request: P::Request,
     options: LookupOptions,
     purpose: Purpose<P>,
+}
+
+impl<P: Protocol> Plan<P> {
+    /// The host's lookup.
+    pub(super) fn find(target: P::Key, request: P::Request, options: LookupOptions) -> Self {
+        Plan { target, request, options, purpose: Purpose::Find { answers: options.answers } }
+    }
+
+    /// The host's publish.
+    pub(super) fn publish(
+        target: P::Key,
+        request: P::Request,
+        make: MakeRequest<P>,
+        options: LookupOptions,
+    ) -> Self {
+        Plan { target, request, options, purpose: Purpose::Publish(Box::new(Publish::new(make))) }
+    }
 }
 
 /// A search that runs.
@@ -105,33 +122,6 @@ impl<P: Protocol> Searches<P> {
 }
 
 impl<P: Protocol, S: Service<P>> Node<P, S> {
-    pub(super) fn start_lookup(
-        &mut self,
-        now: Instant,
-        target: P::Key,
-        request: P::Request,
-        options: LookupOptions,
-    ) -> Result<LookupId, LookupLimit> {
-        self.enqueue(
-            now,
-            Plan { target, request, options, purpose: Purpose::Find { answers: options.answers } },
-        )
-    }
-
-    pub(super) fn start_publish(
-        &mut self,
-        now: Instant,
-        target: P::Key,
-        request: P::Request,
-        make: MakeRequest<P>,
-        options: LookupOptions,
-    ) -> Result<LookupId, LookupLimit> {
-        self.enqueue(
-            now,
-            Plan { target, request, options, purpose: Purpose::Publish(Box::new(Publish::new(make))) },
-        )
-    }
-
     /// Starts one of the engine's own searches at once: there are never more than two of them.
     pub(super) fn start_own(
         &mut self,
@@ -145,7 +135,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         id
     }
 
-    fn enqueue(&mut self, now: Instant, plan: Plan<P>) -> Result<LookupId, LookupLimit> {
+    pub(super) fn enqueue(&mut self, now: Instant, plan: Plan<P>) -> Result<LookupId, LookupLimit> {
         let id = LookupId::from(self.take_id());
         self.searches.queue.push(id, now + self.config.lookup.patience, plan)?;
         self.run_searches(now);

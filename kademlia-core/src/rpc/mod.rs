@@ -13,10 +13,20 @@ use core::time::Duration;
 
 use crate::config::RpcConfig;
 use crate::key::Keyspace;
+use crate::lookup::LookupId;
 use crate::message::TransactionId;
-use crate::node::{LookupId, RequestId};
 use crate::rng::Rng;
 use crate::time::Instant;
+
+/// Names a single request of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(u64);
+
+impl From<u64> for RequestId {
+    fn from(number: u64) -> Self {
+        RequestId(number)
+    }
+}
 
 /// Why a request was sent. Every packet that is not a reply has exactly one cause (P6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

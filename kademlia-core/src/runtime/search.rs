@@ -9,8 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::handle::{Closed, Handle};
 use crate::address::Family;
 use crate::contact::Contact;
-use crate::lookup::LookupReport;
-use crate::node::LookupId;
+use crate::lookup::{LookupId, LookupReport};
 use crate::protocol::Protocol;
 use crate::service::Service;
 
@@ -48,7 +47,7 @@ impl<P: Protocol, S: Service<P> + Send + 'static> Search<P, S> {
     /// # Errors
     /// [`Closed`] if the driver stopped first.
     pub async fn finish(mut self) -> Result<LookupReport<P::Key>, Closed> {
-        self.answers.close();
+        while self.answers.recv().await.is_some() {}
         let report = self.report.take().ok_or(Closed)?;
         report.await.map_err(|_| Closed)
     }

@@ -7,10 +7,11 @@ use tokio::sync::{mpsc, oneshot};
 use super::search::Answer;
 use crate::address::Family;
 use crate::dual::DualStack;
-use crate::lookup::LookupReport;
-use crate::node::{Answered, Event, Failure, LookupId, RequestId};
+use crate::lookup::{LookupId, LookupReport};
+use crate::node::{Answered, Event, Failure};
 use crate::protocol::Protocol;
 use crate::publish::Stored;
+use crate::rpc::RequestId;
 use crate::service::Service;
 use crate::time::Instant;
 

@@ -1,0 +1,68 @@
+//! The command `kad` beside foreign nodes.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use crate::client::{Client, Kind};
+use crate::{DEADLINE, acquainted, hash, peer, server};
+
+static KAD: OnceCell<PathBuf> = OnceCell::const_new();
+
+/// The command, made first in the profile and target directory of this test: cargo knows whether that has been done.
+async fn kad() -> &'static PathBuf {
+    KAD.get_or_init(|| async {
+        let test = std::env::current_exe().unwrap();
+        let profile = test.ancestors().nth(2).unwrap();
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--locked", "--package", "kademlia-node", "--target-dir"]);
+        build.arg(profile.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().await.unwrap().success(), "cargo builds kad");
+        profile.join("kad").with_extension(std::env::consts::EXE_EXTENSION)
+    })
+    .await
+}
+
+async fn run(arguments: &[&str], router: SocketAddr) -> Output {
+    let mut command = Command::new(kad().await);
+    command.args(arguments).args(["--bootstrap", &router.to_string()]);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    timeout(DEADLINE, command.output()).await.expect("kad ends").unwrap()
+}
+
+async fn kad_announces_and_finds(kind: Kind) {
+    let (ours, router) = server().await;
+    let mut foreign = Client::start(kind, router).await;
+    acquainted(&ours, &[&foreign]).await;
+
+    assert!(foreign.announce(hash(8), 7008).await >= 1);
+    let output = run(&["peers", &hash(8).to_string()], router).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{}\n", peer(7008)));
+
+    let output = run(&["announce", &hash(9).to_string(), "--port", "7009", "--once", "--min", "2"], router).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(foreign.get_peers(hash(9)).await, [peer(7009)]);
+
+    let output = run(&["peers", &hash(10).to_string()], router).await;
+    assert_eq!(output.status.code(), Some(1), "nothing found: {output:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs the programs of tests/interop: .ci/run installs them and runs this by name"]
+async fn kad_and_libtorrent_find_what_the_other_announced() {
+    kad_announces_and_finds(Kind::Libtorrent).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the programs of tests/interop: .ci/run installs them and runs this by name"]
+async fn kad_and_bittorrent_dht_find_what_the_other_announced() {
+    kad_announces_and_finds(Kind::BittorrentDht).await;
+}

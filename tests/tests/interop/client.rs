@@ -1,0 +1,114 @@
+//! A foreign node in a process of its own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use bittorrent_profile::InfoHash;
+use kademlia_core::Key;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
+
+use crate::peer;
+
+/// The programs promise an answer within a minute.
+const ANSWER: Duration = Duration::from_secs(75);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Libtorrent,
+    BittorrentDht,
+}
+
+/// Killed when it is dropped.
+pub(crate) struct Client {
+    pub(crate) kind: Kind,
+    pub(crate) addr: SocketAddr,
+    pub(crate) id: Key<20>,
+    stdin: ChildStdin,
+    events: Lines<BufReader<ChildStdout>>,
+    _process: Child,
+}
+
+impl Client {
+    /// Starts a node that joins through `router`.
+    pub(crate) async fn start(kind: Kind, router: SocketAddr) -> Self {
+        let mut process = command(kind)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{kind:?} does not start: {error}"));
+        let stdin = process.stdin.take().expect("piped");
+        let events = BufReader::new(process.stdout.take().expect("piped")).lines();
+        let nowhere = (peer(0), Key::new([0; 20]));
+        let mut client = Client { kind, addr: nowhere.0, id: nowhere.1, stdin, events, _process: process };
+        let start = json!({ "cmd": "start", "port": 0, "bootstrap": router.to_string() });
+        let listening = client.ask("listening", start).await;
+        let port = listening["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+        client.addr = peer(port.expect("a port"));
+        client.id = listening["id"].as_str().expect("an id").parse().expect("of 40 digits");
+        client
+    }
+
+    /// Announces a peer at this host; gives back how many other nodes accepted it.
+    pub(crate) async fn announce(&mut self, info_hash: InfoHash, port: u16) -> u64 {
+        let command = json!({ "cmd": "announce", "info_hash": info_hash.to_string(), "port": port });
+        self.ask("announced", command).await["nodes"].as_u64().expect("a number")
+    }
+
+    /// Searches to the end.
+    pub(crate) async fn get_peers(&mut self, info_hash: InfoHash) -> Vec<SocketAddr> {
+        self.peers(json!({ "cmd": "get_peers", "info_hash": info_hash.to_string() })).await
+    }
+
+    /// Searches until one peer is found, which takes no longer because somebody has gone. Has to be the last search.
+    pub(crate) async fn get_one_peer(&mut self, info_hash: InfoHash) -> Vec<SocketAddr> {
+        self.peers(json!({ "cmd": "get_peers", "info_hash": info_hash.to_string(), "enough": 1 })).await
+    }
+
+    async fn peers(&mut self, command: Value) -> Vec<SocketAddr> {
+        let event = self.ask("peers", command).await;
+        addresses(&event["peers"])
+    }
+
+    /// One command, one event.
+    async fn ask(&mut self, event: &str, command: Value) -> Value {
+        let kind = self.kind;
+        self.stdin.write_all(format!("{command}\n").as_bytes()).await.expect("it reads commands");
+        let line = timeout(ANSWER, self.events.next_line()).await;
+        let line = line.unwrap_or_else(|_| panic!("{kind:?} does not answer {command}"));
+        let line = line.expect("its output can be read");
+        let line = line.unwrap_or_else(|| panic!("{kind:?} ended at {command}"));
+        let answer: Value = serde_json::from_str(&line).expect("an event is JSON");
+        assert_eq!(answer["event"], event, "{kind:?} on {command}: {answer}");
+        answer
+    }
+}
+
+/// Sorted, so that they can be compared.
+fn addresses(list: &Value) -> Vec<SocketAddr> {
+    let texts = list.as_array().expect("a list").iter().map(|addr| addr.as_str().expect("an address"));
+    let mut addrs: Vec<_> = texts.map(|text| text.parse().expect("an address")).collect();
+    addrs.sort();
+    addrs
+}
+
+fn command(kind: Kind) -> Command {
+    let directory = directory();
+    let (program, script) = match kind {
+        Kind::Libtorrent => (directory.join("venv/bin/python"), "libtorrent_node.py"),
+        Kind::BittorrentDht => (PathBuf::from("node"), "bittorrent_dht_node.js"),
+    };
+    let mut command = Command::new(program);
+    command.arg(directory.join(script));
+    command
+}
+
+fn directory() -> PathBuf {
+    let directory = std::env::var_os("INTEROP_DIR").map(PathBuf::from).filter(|path| path.is_dir());
+    directory.expect("INTEROP_DIR names the directory that tests/interop/setup.sh was run for: setup.sh DIR")
+}

@@ -1,0 +1,118 @@
+//! Other people's DHT nodes beside ours on 127.0.0.1: libtorrent and bittorrent-dht, driven over the JSON lines that
+//! `tests/interop/README.md` describes. Whoever is foreign is bootstrapped from a node of ours and from nobody else.
+//!
+//! libtorrent is made for the public network, where many nodes at one address are an attack; here only the port tells
+//! nodes apart. So `tests/interop/libtorrent_node.py` changes these of its settings:
+//! - `dht_restrict_routing_ips` off, or its routing table takes one node for each IP address;
+//! - `dht_restrict_search_ips` off, or one search asks one node for each IP address;
+//! - `dht_ignore_dark_internet` off, so that messages from networks nobody should use are taken;
+//! - `dht_enforce_node_id` and `dht_prefer_verified_node_ids` off: on loopback no id follows from the address (BEP 42);
+//! - `dht_block_ratelimit` and `dht_upload_rate_limit` high, or the one address that all nodes share is blocked for
+//!   minutes, and a busy node falls silent.
+//!
+//! Run by name: `tests/interop/setup.sh DIR`, then `INTEROP_DIR=DIR cargo test -p tests --test interop -- --ignored`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly"
+)]
+
+mod binary;
+mod client;
+mod foreign;
+mod library;
+mod wire;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use bittorrent_profile::{Dht, InfoHash};
+use kademlia_core::{Family, Key};
+use tokio::time::timeout;
+use transport_udp::UdpTransport;
+
+use client::Client;
+
+/// Any port of this machine, for itself only.
+const LOOPBACK: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
+
+/// Longer than anything here takes: what is not there by then never comes.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn peer(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn port(number: u16) -> NonZeroU16 {
+    NonZeroU16::new(number).unwrap()
+}
+
+fn hash(first: u8) -> InfoHash {
+    InfoHash::new(std::array::from_fn(|at| first.wrapping_mul(31).wrapping_add(at as u8 * 7)))
+}
+
+/// The node of ours that everybody else joins through, and its address.
+async fn server() -> (Dht, SocketAddr) {
+    let transport = UdpTransport::bind(LOOPBACK).await.unwrap();
+    let dht = Dht::builder().server(true).spawn(transport).unwrap();
+    let addr = dht.local_addrs()[0];
+    (dht, addr)
+}
+
+/// A client of ours that answers nobody.
+async fn reader(router: SocketAddr) -> Dht {
+    let transport = UdpTransport::bind(LOOPBACK).await.unwrap();
+    Dht::builder().bootstrap([router.to_string()]).spawn(transport).unwrap()
+}
+
+/// What our node would tell others of: those that answered it.
+async fn known(dht: &Dht) -> Vec<(SocketAddr, Key<20>)> {
+    let mut snapshots = dht.snapshots().await.unwrap();
+    let contacts = snapshots.remove(0).1.contacts;
+    contacts.into_iter().map(|contact| (contact.addr, contact.key)).collect()
+}
+
+/// Waits until our node has verified everybody: only then it names them to others.
+async fn acquainted(dht: &Dht, clients: &[&Client]) {
+    let all_known = async {
+        while !known_to(dht, clients).await {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(DEADLINE, all_known).await.expect("our node pings who asks it, and keeps who answers");
+}
+
+async fn known_to(dht: &Dht, clients: &[&Client]) -> bool {
+    let known = known(dht).await;
+    clients.iter().all(|client| known.contains(&(client.addr, client.id)))
+}
+
+/// The peers that our node itself stores under `info_hash`.
+async fn stored(dht: &Dht, info_hash: InfoHash) -> Vec<SocketAddr> {
+    use kademlia_core::{Rng, Storage};
+    let read = dht.handle().with(move |shell, now| {
+        let mut peers = Vec::new();
+        let node = shell.stack.node(Family::V4)?;
+        let mut rng = Rng::from_number(1);
+        node.service().peers().read(now, &info_hash.into(), usize::MAX, &mut rng, &mut peers);
+        Some(peers.iter().map(bittorrent_profile::Peer::addr).collect())
+    });
+    read.await.unwrap().unwrap()
+}
+
+/// The peers that one search of ours finds.
+async fn found(dht: &Dht, info_hash: InfoHash) -> Vec<SocketAddr> {
+    let search = async {
+        let mut peers = dht.get_peers(info_hash);
+        let mut found = Vec::new();
+        while let Some(next) = peers.next().await {
+            found.push(next.peer);
+        }
+        found.sort();
+        found
+    };
+    timeout(DEADLINE, search).await.expect("searches end")
+}
