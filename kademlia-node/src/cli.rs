@@ -315,7 +315,9 @@ mod tests {
     #[test]
     fn ids_info_hashes_and_magnet_links_are_targets() {
         for text in [HASH.to_owned(), format!("magnet:?xt=urn:btih:{HASH}")] {
-            let Command::Find(find) = parse(&format!("find {text}")).unwrap().command else { panic!("not find") };
+            let Command::Find(find) = parse(&format!("find {text}")).unwrap().command else {
+                panic!("not find")
+            };
             assert_eq!(find.target.to_string(), HASH);
         }
     }

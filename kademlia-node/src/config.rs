@@ -151,7 +151,8 @@ impl Settings {
 
     fn set(&mut self, key: &str, value: &Value) -> Result<(), Failure> {
         let slot = self.slot(key).ok_or_else(|| unknown(key))?;
-        slot.set(value).map_err(|expected| Failure::usage(format!("{key} = {value}: expected {expected}")))?;
+        slot.set(value)
+            .map_err(|expected| Failure::usage(format!("{key} = {value}: expected {expected}")))?;
         if self.engine.k == 0 || self.engine.alpha == 0 {
             return Err(Failure::usage(format!("{key} = {value}: expected at least 1")));
         }
@@ -206,7 +207,8 @@ fn scalar(text: &str) -> Value {
 
 fn unknown(key: &str) -> Failure {
     let section = key.split_once('.').map_or(key, |(section, _)| section);
-    let mut near: Vec<_> = KEYS.iter().filter(|known| known.split('.').next() == Some(section)).copied().collect();
+    let mut near: Vec<_> =
+        KEYS.iter().filter(|known| known.split('.').next() == Some(section)).copied().collect();
     if near.is_empty() {
         near = KEYS.to_vec();
     }

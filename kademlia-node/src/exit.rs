@@ -59,8 +59,7 @@ impl Failure {
 /// The exit code of an error, and what to print about it; `None` if whoever read our output has left, which is no
 /// error (`kad peers … | head -1`).
 pub(crate) fn verdict(error: &anyhow::Error) -> (Exit, Option<String>) {
-    let is_broken_pipe =
-        |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+    let is_broken_pipe = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
     if error.chain().filter_map(|cause| cause.downcast_ref()).any(is_broken_pipe) {
         return (Exit::Success, None);
     }

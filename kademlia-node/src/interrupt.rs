@@ -31,7 +31,7 @@ impl Interrupt {
     pub(crate) async fn wait(&mut self) {
         if self.0.wait_for(|interrupted| *interrupted).await.is_err() {
             // Nobody listens any more, so nothing will come.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
@@ -46,7 +46,10 @@ struct Signals {
 impl Signals {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     async fn next(&mut self) {
@@ -68,7 +71,7 @@ impl Signals {
 
     async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -29,7 +29,11 @@ const SOMEWHERE_V6: SocketAddrV6 =
     SocketAddrV6::new(Ipv6Addr::new(0x2001, 0x500, 0x2, 0, 0, 0, 0, 0xc), 53, 0, 0);
 
 /// An ephemeral, read-only node that is in the network.
-pub(crate) async fn client(args: &cli::Join, output: &Output, interrupt: &mut Interrupt) -> anyhow::Result<Dht> {
+pub(crate) async fn client(
+    args: &cli::Join,
+    output: &Output,
+    interrupt: &mut Interrupt,
+) -> anyhow::Result<Dht> {
     let give_up = Instant::now() + args.timeout;
     let mut settings = Settings::load(args.socket.config.as_deref(), &[])?;
     settings.engine.lookup.patience = settings.engine.lookup.patience.min(PATIENCE);
@@ -113,7 +117,11 @@ pub(crate) async fn bind_for(
     settings: &Settings,
 ) -> Result<UdpTransport, Failure> {
     let sockets = settings.sockets();
-    let transport = if args.bind.is_empty() { bind_default(hosts, &sockets).await } else { bind(&args.bind, &sockets).await }?;
+    let transport = if args.bind.is_empty() {
+        bind_default(hosts, &sockets).await
+    } else {
+        bind(&args.bind, &sockets).await
+    }?;
     let bound = transport.local_addrs().map_err(|error| Failure::new(Exit::Bind, error))?;
     if hosts.iter().any(|host| is_in_reach(&bound, *host)) {
         return Ok(transport);
@@ -206,7 +214,9 @@ mod tests {
             let failure = bind_for(&args, &addrs(&[host]), &Settings::default()).await.unwrap_err();
             assert!(failure.to_string().contains(host), "{failure}");
         }
-        assert!(bind_for(&args, &addrs(&["127.0.0.1:6881", "8.8.8.8:1"]), &Settings::default()).await.is_ok());
+        assert!(
+            bind_for(&args, &addrs(&["127.0.0.1:6881", "8.8.8.8:1"]), &Settings::default()).await.is_ok()
+        );
     }
 
     #[tokio::test]

@@ -46,7 +46,10 @@ pub(crate) enum Loaded {
     Fresh,
     Restored(State),
     /// The file could not be used; if it could be moved, it is now at `kept`.
-    Damaged { why: String, kept: Option<PathBuf> },
+    Damaged {
+        why: String,
+        kept: Option<PathBuf>,
+    },
 }
 
 /// The file's bytes.

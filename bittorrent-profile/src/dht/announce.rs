@@ -53,8 +53,8 @@ pub(super) async fn once(
     port: Port,
 ) -> Result<Announced, RequestFailure> {
     let mut announced = Announced::default();
-    for (family, _, _) in &inner.families {
-        let make = make_request(info_hash, port, inner.strict_bep42);
+    for (family, bound, _) in &inner.families {
+        let make = make_request(info_hash, port, *bound, inner.strict_bep42);
         let request = Request::GetPeers { info_hash, want: Families::NONE };
         let options = LookupOptions::default();
         let stored = inner.handle.publish(*family, info_hash.into(), request, make, options).await?;
@@ -64,13 +64,19 @@ pub(super) async fn once(
 }
 
 /// To whoever gave a token (A7, BEP 33.5); if strict, only where the id fits the address (42.5).
-fn make_request(info_hash: InfoHash, port: Port, strict_bep42: bool) -> MakeRequest<Mainline> {
+fn make_request(
+    info_hash: InfoHash,
+    port: Port,
+    bound: SocketAddr,
+    strict_bep42: bool,
+) -> MakeRequest<Mainline> {
     Box::new(move |from: &Contact<Key<20>>, response: &Response| {
         let fits = !strict_bep42 || node_id::verify(from.addr.ip(), &from.key);
         let token = response.token.filter(|_| fits)?;
         let (implied_port, port) = match port {
             Port::Number(port) => (false, Some(port)),
-            Port::Implied => (true, None),
+            // Whoever honours the flag ignores the port, but libtorrent refuses announcements without one.
+            Port::Implied => (true, NonZeroU16::new(bound.port())),
         };
         Some(Request::AnnouncePeer { implied_port, info_hash, port, token })
     })

@@ -58,11 +58,18 @@ impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Tally { accepted, refused, no_answer, asked } = self;
         let chosen = self.chosen();
-        write!(f, "stored on {accepted} of {chosen} nodes · {refused} refused · {no_answer} no answer · {asked} asked")
+        write!(
+            f,
+            "stored on {accepted} of {chosen} nodes · {refused} refused · {no_answer} no answer · {asked} asked"
+        )
     }
 }
 
-pub(crate) async fn run(args: &cli::Announce, output: &Output, mut interrupt: Interrupt) -> anyhow::Result<Exit> {
+pub(crate) async fn run(
+    args: &cli::Announce,
+    output: &Output,
+    mut interrupt: Interrupt,
+) -> anyhow::Result<Exit> {
     let port = match args.port {
         Some(port) => Port::Number(port),
         None => Port::Implied,
@@ -151,7 +158,8 @@ fn report(announced: &Announced, output: &Output) -> anyhow::Result<Tally> {
 fn line(output: &Output, node: String, outcome: &str, error: Option<(i64, &str)>) -> anyhow::Result<()> {
     let reason = error.map_or_else(String::new, |(code, text)| format!("  {code} {}", text.escape_debug()));
     let text = format!("{outcome:<9}  {node}{reason}");
-    let fields = NodeLine { node, outcome, code: error.map(|(code, _)| code), text: error.map(|(_, text)| text) };
+    let fields =
+        NodeLine { node, outcome, code: error.map(|(code, _)| code), text: error.map(|(_, text)| text) };
     Ok(output.data("stored", &fields, text)?)
 }
 

@@ -41,7 +41,9 @@ pub(crate) async fn run(args: &cli::Find, output: &Output, mut interrupt: Interr
         reports = timeout(args.join.timeout, dht.find_node(args.target)) => reports,
         () = interrupt.wait() => return Err(join::stopped().into()),
     };
-    let reports = reports.map_err(|_| Failure::new(Exit::Nothing, "nothing found in time").hint("allow more with --timeout"))??;
+    let reports = reports.map_err(|_| {
+        Failure::new(Exit::Nothing, "nothing found in time").hint("allow more with --timeout")
+    })??;
     let target = Key::from(args.target);
     let mut summary = Summary::default();
     let mut took = Duration::ZERO;
@@ -62,7 +64,10 @@ pub(crate) async fn run(args: &cli::Find, output: &Output, mut interrupt: Interr
     }
     summary.ms = span::as_millis(took);
     let Summary { nodes, asked, answered, hops, .. } = &summary;
-    let text = format!("{nodes} nodes in {} · {hops} hops · {asked} asked, {answered} answered", span::seconds(took));
+    let text = format!(
+        "{nodes} nodes in {} · {hops} hops · {asked} asked, {answered} answered",
+        span::seconds(took)
+    );
     output.summary(&summary, text)?;
     Ok(if summary.nodes > 0 { Exit::Success } else { Exit::Nothing })
 }

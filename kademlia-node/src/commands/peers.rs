@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use bittorrent_profile::dht::{Found, Peers, PeersSummary, Port};
-use bittorrent_profile::{Dht, InfoHash, Mainline};
+use bittorrent_profile::{InfoHash, Mainline};
 use kademlia_core::{Event, Family, Key, Keyspace};
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -50,7 +50,11 @@ struct Summary {
     announced: Option<Tally>,
 }
 
-pub(crate) async fn run(args: &cli::Peers, output: &Output, mut interrupt: Interrupt) -> anyhow::Result<Exit> {
+pub(crate) async fn run(
+    args: &cli::Peers,
+    output: &Output,
+    mut interrupt: Interrupt,
+) -> anyhow::Result<Exit> {
     let dht = join::client(&args.join, output, &mut interrupt).await?;
     let requery = Settings::load(args.join.socket.config.as_deref(), &[])?.dht.requery;
     let mut search = Search {
@@ -65,7 +69,9 @@ pub(crate) async fn run(args: &cli::Peers, output: &Output, mut interrupt: Inter
         progress: Progress::default(),
         ended: None,
     };
-    while search.round(dht.get_peers(args.info_hash), &mut interrupt).await?.is_continue() && args.period.is_some() {
+    while search.round(dht.get_peers(args.info_hash), &mut interrupt).await?.is_continue()
+        && args.period.is_some()
+    {
         // Asked sooner, the nodes would get the same question twice (C7).
         if search.rest(requery, &mut interrupt).await.is_break() {
             break;
@@ -73,7 +79,9 @@ pub(crate) async fn run(args: &cli::Peers, output: &Output, mut interrupt: Inter
     }
     let took = search.started.elapsed();
     let announced = match args.announce {
-        Some(port) => Some(announce::once(&dht, args.info_hash, Port::Number(port), output, &mut interrupt).await?),
+        Some(port) => {
+            Some(announce::once(&dht, args.info_hash, Port::Number(port), output, &mut interrupt).await?)
+        }
         None => None,
     };
     search.conclude(took, announced)
@@ -102,7 +110,11 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Reads one search to its end, unless there is a reason to stop before.
-    async fn round(&mut self, mut peers: Peers, interrupt: &mut Interrupt) -> anyhow::Result<ControlFlow<()>> {
+    async fn round(
+        &mut self,
+        mut peers: Peers,
+        interrupt: &mut Interrupt,
+    ) -> anyhow::Result<ControlFlow<()>> {
         let before = self.ended.take().unwrap_or_default();
         loop {
             tokio::select! {
@@ -169,9 +181,12 @@ impl Search<'_> {
         };
         let families = if v6 > 0 { format!(" ({v4} v4, {v6} v6)") } else { String::new() };
         let asked_text = asked.map_or_else(String::new, |asked| format!("{asked} asked, "));
-        let first = self.first.map_or_else(String::new, |first| format!(", first peer after {}", span::seconds(first)));
+        let first = self
+            .first
+            .map_or_else(String::new, |first| format!(", first peer after {}", span::seconds(first)));
         let took_text = span::seconds(took);
-        let text = format!("found {peers} peers{families} in {took_text} · {asked_text}{answered} answered{first}");
+        let text =
+            format!("found {peers} peers{families} in {took_text} · {asked_text}{answered} answered{first}");
         let summary = Summary {
             peers,
             v4,

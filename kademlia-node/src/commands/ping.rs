@@ -91,7 +91,9 @@ pub(crate) async fn run(args: &cli::Ping, output: &Output, mut interrupt: Interr
     let mut nodes = Vec::new();
     for host in &args.hosts {
         let addrs = join::resolve(std::slice::from_ref(host), Instant::now() + args.timeout * 2).await;
-        let addr = *addrs.first().ok_or_else(|| Failure::new(Exit::Nothing, format!("no address found for {host}")))?;
+        let addr = *addrs
+            .first()
+            .ok_or_else(|| Failure::new(Exit::Nothing, format!("no address found for {host}")))?;
         nodes.push(Node { host: host.clone(), addr, sent: 0, round_trips: Vec::new() });
     }
     let addrs: Vec<_> = nodes.iter().map(|node| node.addr).collect();
@@ -148,8 +150,16 @@ async fn ping_all(dht: &Dht, nodes: &mut [Node], output: &Output) -> anyhow::Res
 
 fn print(node: &Node, result: &Result<Pong, RequestFailure>, output: &Output) -> anyhow::Result<()> {
     let Node { host, addr, .. } = node;
-    let mut line =
-        PongLine { host, addr: *addr, ok: result.is_ok(), id: None, version: None, bep42: None, ms: None, error: None };
+    let mut line = PongLine {
+        host,
+        addr: *addr,
+        ok: result.is_ok(),
+        id: None,
+        version: None,
+        bep42: None,
+        ms: None,
+        error: None,
+    };
     let text = match result {
         Ok(pong) => {
             let version = pong.version.as_ref().map_or_else(|| "?".to_owned(), program);

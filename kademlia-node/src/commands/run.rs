@@ -68,7 +68,9 @@ fn routers(args: &cli::Run, bound: &[SocketAddr]) -> Vec<String> {
         if let Ok(addr) = host.parse()
             && !join::is_in_reach(bound, addr)
         {
-            warn!("a node bound to {bound:?} does not speak to {host}; --bind an address of the same network");
+            warn!(
+                "a node bound to {bound:?} does not speak to {host}; --bind an address of the same network"
+            );
         }
     }
     if !args.bootstrap.is_empty() {
@@ -81,8 +83,13 @@ fn routers(args: &cli::Run, bound: &[SocketAddr]) -> Vec<String> {
 
 /// `kad 0.1.0: node 32f5… on 127.0.0.1:6881`
 async fn started(dht: &Dht) -> anyhow::Result<String> {
-    let nodes: Vec<_> =
-        dht.state().await?.families.iter().map(|family| format!("node {} on {}", family.id, family.bound)).collect();
+    let nodes: Vec<_> = dht
+        .state()
+        .await?
+        .families
+        .iter()
+        .map(|family| format!("node {} on {}", family.id, family.bound))
+        .collect();
     Ok(format!("kad {}: {}", env!("CARGO_PKG_VERSION"), nodes.join(", ")))
 }
 
@@ -138,7 +145,8 @@ impl Memory {
     fn worth_keeping(&self, mut state: State) -> State {
         for (family, snapshot) in &mut state {
             if snapshot.contacts.is_empty()
-                && let Some((_, Snapshot { contacts, .. })) = self.remembered.iter().find(|(of, _)| of == family)
+                && let Some((_, Snapshot { contacts, .. })) =
+                    self.remembered.iter().find(|(of, _)| of == family)
             {
                 snapshot.contacts.clone_from(contacts);
             }

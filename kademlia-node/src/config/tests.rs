@@ -25,8 +25,19 @@ fn defaults_are_those_of_the_parts() {
 /// Fields that flags decide, not keys; a new field of the engine does not compile here until it is named.
 #[test]
 fn fs_b10_every_limit_has_a_key() {
-    let Config { k: _, alpha: _, read_only: _, reach: _, table, rpc, lookup, verify, observed, inbound, bootstrap } =
-        Config::default();
+    let Config {
+        k: _,
+        alpha: _,
+        read_only: _,
+        reach: _,
+        table,
+        rpc,
+        lookup,
+        verify,
+        observed,
+        inbound,
+        bootstrap,
+    } = Config::default();
     let ServiceConfig { strict_bep42: _, peer_ttl: _, peers_per_reply: _, one_peer_per_ip: _, storage } =
         ServiceConfig::default();
     let named = |section: &str, debug: String| {
@@ -58,8 +69,13 @@ fn fs_b10_every_limit_has_a_key() {
 fn every_key_changes_one_setting() {
     let mut seen = Vec::new();
     for key in KEYS {
-        let changed = ["7", "3.25", "false"].iter().find_map(|value| pairs(&[&format!("{key}={value}")]).ok());
-        let changed = if changed == Some(Settings::default()) { pairs(&[&format!("{key}=true")]).ok() } else { changed };
+        let changed =
+            ["7", "3.25", "false"].iter().find_map(|value| pairs(&[&format!("{key}={value}")]).ok());
+        let changed = if changed == Some(Settings::default()) {
+            pairs(&[&format!("{key}=true")]).ok()
+        } else {
+            changed
+        };
         let changed = changed.unwrap_or_else(|| panic!("{key}"));
         assert_ne!(changed, Settings::default(), "{key}");
         assert!(!seen.contains(&changed), "{key} sets what another key sets");

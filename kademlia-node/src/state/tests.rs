@@ -50,7 +50,8 @@ fn states() -> impl Strategy<Value = State> {
 /// Bytes that get past the checksum: what a malicious or a future writer might leave.
 fn signed() -> impl Strategy<Value = Vec<u8>> {
     let counts = proptest::prop_oneof![Just(vec![0, 0, 0, 2]), vec(any::<u8>(), 4)];
-    let sections = (proptest::sample::select(vec![4_u8, 6, 5]), any::<[u8; 20]>(), counts, vec(any::<u8>(), 0..90));
+    let sections =
+        (proptest::sample::select(vec![4_u8, 6, 5]), any::<[u8; 20]>(), counts, vec(any::<u8>(), 0..90));
     vec(sections, 0..3).prop_map(|sections| {
         let mut bytes = [MAGIC, &[VERSION]].concat();
         for (family, local, count, contacts) in sections {

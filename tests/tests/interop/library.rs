@@ -33,7 +33,8 @@ async fn announce_and_find(kind: Kind) {
 /// The port that the announcement comes from (5.9).
 async fn implied_port(client: &Dht, foreign: &mut Client) {
     let announced = timeout(DEADLINE, client.announce_once(hash(5), Port::Implied)).await;
-    assert_eq!(announced.expect("announcements end").unwrap().accepted.len(), 3);
+    let announced = announced.expect("announcements end").unwrap();
+    assert_eq!(announced.accepted.len(), 3, "{announced:?}");
     assert_eq!(foreign.get_peers(hash(5)).await, client.local_addrs());
 }
 
