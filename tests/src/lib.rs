@@ -1,5 +1,8 @@
 //! Networks of Mainline nodes for the tests of this package.
 
+pub mod engine;
+pub mod load;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::Arc;

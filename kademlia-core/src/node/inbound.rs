@@ -198,7 +198,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     fn sift(&mut self, from: SocketAddr, response: &P::Response) -> Named<P::Key> {
         let mut named = Named::new();
         for contact in P::contacts(response) {
-            if contact.key == self.local() || !self.config.reach.admits(contact.addr) {
+            if contact.key == self.local() || !self.may_ask(contact.addr) {
                 continue;
             }
             if Family::of(&contact.addr) != Family::of(&from) {

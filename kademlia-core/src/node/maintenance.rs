@@ -111,7 +111,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     /// Somebody unverified wrote to us or was named to us. If the table has use for it, it is pinged, within the quota;
     /// its answer, and nothing else, brings it in (T3).
     pub(super) fn consider(&mut self, now: Instant, contact: &Contact<P::Key>) {
-        let eligible = self.config.reach.admits(contact.addr)
+        let eligible = self.may_ask(contact.addr)
             && self.table.wants(now, contact)
             && self.service.admit(contact) == Admission::Eligible
             && !self.transactions.is_asking(contact.addr, Cause::Verify);

@@ -371,6 +371,11 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         }
     }
 
+    /// Whether somebody at this address may be asked on the word of others: not at our own, as far as we know it (T13).
+    fn may_ask(&self, addr: SocketAddr) -> bool {
+        self.config.reach.admits(addr) && self.external() != Some(addr)
+    }
+
     /// Time never goes back for the engine, whatever the host's clock does (T21).
     fn advance(&mut self, now: Instant) -> Instant {
         self.now = self.now.max(now);

@@ -47,7 +47,8 @@ async fn kad_announces_and_finds(kind: Kind) {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{}\n", peer(7008)));
 
-    let output = run(&["announce", &hash(9).to_string(), "--port", "7009", "--once", "--min", "2"], router).await;
+    let output =
+        run(&["announce", &hash(9).to_string(), "--port", "7009", "--once", "--min", "2"], router).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(foreign.get_peers(hash(9)).await, [peer(7009)]);
 

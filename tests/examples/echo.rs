@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use kademlia_core::runtime::{Inbox, Outbox, Transport};
+use kademlia_core::runtime::Transport;
 use transport_udp::UdpConfig;
 
 #[tokio::main(flavor = "current_thread")]
@@ -13,18 +13,9 @@ async fn main() -> io::Result<()> {
     let mut args = std::env::args().skip(1);
     let addr = args.next().unwrap_or_else(|| "127.0.0.1:0".into());
     let batched = args.next().as_deref() != Some("single");
-    let mut transport = UdpConfig::default().batched(batched).bind(addr).await?;
+    let transport = UdpConfig::default().batched(batched).bind(addr).await?;
     for addr in transport.local_addrs()? {
         writeln!(io::stdout(), "{addr}")?;
     }
-
-    let (mut inbox, mut outbox) = (Inbox::default(), Outbox::default());
-    loop {
-        transport.recv(&mut inbox).await?;
-        for (from, datagram) in inbox.iter() {
-            outbox.push(from, datagram);
-        }
-        inbox.clear();
-        transport.send(&mut outbox).await?;
-    }
+    match tests::load::echo(transport).await? {}
 }

@@ -1,0 +1,364 @@
+//! Rules of the answering side, asked of the whole engine in bytes that no encoder of ours wrote: P18, P20, P35, P36.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly"
+)]
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bittorrent_profile::krpc::{Families, Krpc, Request, Response, Token};
+use bittorrent_profile::{InfoHash, Mainline, ServiceConfig};
+use kademlia_core::{
+    Body, Codec, Config, Contact, Event, Failure, Family, Instant, Key, LookupOptions, Message, Protocol,
+    Rng, TransactionId,
+};
+use tests::engine::{self, Engine, LOCAL, stranger};
+
+const V4: &str = "8.8.8.8:6881";
+const V6: &str = "[2a00:1450::1]:6881";
+
+fn addr(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn string(bytes: &[u8]) -> Vec<u8> {
+    [format!("{}:", bytes.len()).as_bytes(), bytes].concat()
+}
+
+fn query(method: &str, arguments: &[u8], transaction: &[u8]) -> Vec<u8> {
+    let method = string(method.as_bytes());
+    [b"d1:a", arguments, b"1:q", &method, b"1:t", &string(transaction), b"1:y1:qe"].concat()
+}
+
+/// The one reply to whoever asked; what is asked back does not count.
+fn answer(node: &mut Engine, from: SocketAddr, datagram: &[u8]) -> Option<Message<Mainline>> {
+    let sent = node.receive(from, datagram);
+    let messages = sent.iter().map(|(_, bytes)| Krpc::decode(bytes).unwrap());
+    let mut replies = messages.filter(|message| !matches!(message.body, Body::Request { .. }));
+    let reply = replies.next();
+    assert!(replies.next().is_none(), "one query, one reply");
+    reply
+}
+
+fn code(reply: Option<Message<Mainline>>) -> Option<i64> {
+    match reply?.body {
+        Body::Error { code, .. } => Some(code),
+        _ => None,
+    }
+}
+
+/// A required argument, its proper value, and values of the wrong type, length or content.
+struct Argument {
+    key: &'static str,
+    good: Vec<u8>,
+    bad: Vec<Vec<u8>>,
+}
+
+impl Argument {
+    fn id(key: &'static str) -> Self {
+        let bad = [&b"0:"[..], b"19:abcdefghij012345678", b"21:abcdefghij01234567890", b"i7e", b"le", b"de"];
+        Argument { key, good: string(&[0x77; 20]), bad: bad.map(<[u8]>::to_vec).into() }
+    }
+
+    fn token(token: &Token) -> Self {
+        let forged: Vec<_> = token.as_bytes().iter().map(|byte| byte ^ 1).collect();
+        let bad = vec![string(&forged), string(&[7; 65]), b"0:".to_vec(), b"i7e".to_vec(), b"le".to_vec()];
+        Argument { key: "token", good: string(token.as_bytes()), bad }
+    }
+
+    fn port() -> Self {
+        let bad = [&b"i0e"[..], b"i-1e", b"i65536e", b"4:6881", b"le"];
+        Argument { key: "port", good: b"i6881e".to_vec(), bad: bad.map(<[u8]>::to_vec).into() }
+    }
+
+    /// The proper value, none at all, or a wrong one.
+    fn choices(&self) -> Vec<Option<&[u8]>> {
+        let bad = self.bad.iter().map(|bad| Some(bad.as_slice()));
+        [Some(self.good.as_slice()), None].into_iter().chain(bad).collect()
+    }
+}
+
+/// Every combination of the arguments' choices: the bencoded dictionary, and whether all of it is proper.
+fn combinations(arguments: &[Argument]) -> Vec<(Vec<u8>, bool)> {
+    let mut all = vec![(b"d".to_vec(), true)];
+    for argument in arguments {
+        let mut next = Vec::new();
+        for (dict, proper) in &all {
+            for (at, choice) in argument.choices().into_iter().enumerate() {
+                let entry = choice.map(|value| [&string(argument.key.as_bytes()), value].concat());
+                next.push(([dict.as_slice(), &entry.unwrap_or_default()].concat(), *proper && at == 0));
+            }
+        }
+        all = next;
+    }
+    all.into_iter().map(|(dict, proper)| ([dict, b"e".to_vec()].concat(), proper)).collect()
+}
+
+#[test]
+fn p36_fs_b9_every_method_with_every_wrong_or_missing_argument_gets_203() {
+    let mut node = Engine::server();
+    let asker = addr(V4);
+    let request = Request::GetPeers { info_hash: InfoHash::new([0x77; 20]), want: Families::NONE };
+    let get_peers = engine::query(Key::new([0x77; 20]), TransactionId::new(b"t").unwrap(), request);
+    let Some(Message { body: Body::Response { response, .. }, .. }) = answer(&mut node, asker, &get_peers)
+    else {
+        panic!("no response");
+    };
+    let token = Argument::token(&response.token.unwrap());
+    let methods = [
+        ("ping", vec![Argument::id("id")]),
+        ("find_node", vec![Argument::id("id"), Argument::id("target")]),
+        ("get_peers", vec![Argument::id("id"), Argument::id("info_hash")]),
+        ("announce_peer", vec![Argument::id("id"), Argument::id("info_hash"), Argument::port(), token]),
+    ];
+    for (method, arguments) in methods {
+        for (dict, proper) in combinations(&arguments) {
+            let datagram = query(method, &dict, b"aa");
+            let reply = answer(&mut node, asker, &datagram).expect("a query is answered");
+            assert_eq!(reply.transaction.as_bytes(), b"aa");
+            let expected = if proper { None } else { Some(203) };
+            assert_eq!(code(Some(reply)), expected, "{}", datagram.escape_ascii());
+            node.pass(Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+fn p36_a_query_without_arguments_gets_203_and_one_without_an_envelope_silence() {
+    let mut node = Engine::server();
+    for arguments in [&b"le"[..], b"i1e", b"0:", b"de"] {
+        for method in ["ping", "find_node", "get_peers", "announce_peer"] {
+            assert_eq!(code(answer(&mut node, addr(V4), &query(method, arguments, b"aa"))), Some(203));
+        }
+    }
+    assert_eq!(code(answer(&mut node, addr(V4), b"d1:q4:ping1:t2:aa1:y1:qe")), Some(203));
+    for envelope in [
+        &b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:y1:qe"[..],
+        b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:ti7e1:y1:qe",
+        b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aae",
+        b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:yi1ee",
+        b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:xe",
+        b"d1:ad2:id20:abcdefghij0123456789e1:qi4e1:t2:aa1:y1:qe",
+        b"d1:ad2:id20:abcdefghij0123456789e1:t2:aa1:y1:qe",
+    ] {
+        assert_eq!(node.receive(addr(V4), envelope), [], "{}", envelope.escape_ascii());
+    }
+}
+
+#[test]
+fn p35_every_kind_of_reply_echoes_t_of_any_length_and_longer_ones_meet_silence() {
+    let mut node = Engine::server();
+    let mut rng = Rng::from_number(35);
+    let id = [&b"d2:id20:"[..], &[0xaa; 20], b"e"].concat();
+    for length in 0..=40 {
+        for (method, arguments, expected) in
+            [("ping", id.as_slice(), None), ("ping", b"de", Some(203)), ("novel", b"de", Some(204))]
+        {
+            let mut transaction = vec![0; length];
+            rng.fill(&mut transaction);
+            let reply = answer(&mut node, addr(V4), &query(method, arguments, &transaction));
+            assert_eq!(reply.is_some(), length <= 32, "{length}");
+            if let Some(reply) = reply {
+                assert_eq!(reply.transaction.as_bytes(), transaction);
+                assert_eq!(code(Some(reply)), expected);
+            }
+            node.pass(Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+fn p18_bep32_32_6_the_largest_replies_of_a_full_node_fit() {
+    let config = ServiceConfig { peers_per_reply: 1_000, ..ServiceConfig::default() };
+    let mut node = Engine::new(&[Family::V4, Family::V6], &Config::default(), config);
+    let info_hash = InfoHash::from(LOCAL);
+    for family in [Family::V4, Family::V6] {
+        (0..100).for_each(|n| node.introduce(stranger(n, family)));
+        for n in 100..220 {
+            let peer = stranger(n, family);
+            let transaction = TransactionId::new(b"t").unwrap();
+            let request = Request::GetPeers { info_hash, want: Families::NONE };
+            let reply = answer(&mut node, peer.addr, &engine::query(peer.key, transaction, request)).unwrap();
+            let Body::Response { response, .. } = reply.body else { panic!("{reply:?}") };
+            let token = response.token.unwrap();
+            let announce = Request::AnnouncePeer { implied_port: true, info_hash, port: None, token };
+            answer(&mut node, peer.addr, &engine::query(peer.key, transaction, announce)).unwrap();
+            node.pass(Duration::from_millis(20));
+        }
+    }
+    let mut largest = 0;
+    for from in [V4, V6].map(addr) {
+        for want in [Families::NONE, Family::V4.into(), Family::V6.into(), Families::BOTH] {
+            for request in [
+                Request::Ping,
+                Request::FindNode { target: LOCAL, want },
+                Request::GetPeers { info_hash, want },
+            ] {
+                let query =
+                    engine::query(Key::new([9; 20]), TransactionId::new(&[0xff; 32]).unwrap(), request);
+                let sent = node.receive(from, &query);
+                let (_, reply) = sent.iter().find(|(to, _)| *to == from).unwrap();
+                assert!(reply.len() <= 1_024, "{}: {}", reply.len(), reply.escape_ascii());
+                largest = largest.max(reply.len());
+            }
+        }
+    }
+    assert!(largest > 1_000, "the node is full: {largest}");
+}
+
+/// Nobody may be spoken to at any of these.
+const MARTIANS: [&str; 24] = [
+    "0.0.0.0:6881",
+    "0.1.2.3:6881",
+    "10.0.0.1:6881",
+    "100.64.0.1:6881",
+    "127.0.0.1:6881",
+    "169.254.1.1:6881",
+    "172.16.0.1:6881",
+    "192.0.0.1:6881",
+    "192.0.2.1:6881",
+    "192.168.1.1:6881",
+    "198.18.0.1:6881",
+    "203.0.113.1:6881",
+    "224.0.0.1:6881",
+    "255.255.255.255:6881",
+    "8.8.4.4:0",
+    "[::]:6881",
+    "[::1]:6881",
+    "[fe80::1]:6881",
+    "[fc00::1]:6881",
+    "[ff02::1]:6881",
+    "[::ffff:8.8.8.8]:6881",
+    "[2001::1]:6881",
+    "[2002::1]:6881",
+    "[2a00:1450::1]:0",
+];
+
+/// Answers all that a node asks, and names it martians beside others; checks every destination.
+struct Poisoner {
+    rng: Rng,
+    martians: BTreeSet<SocketAddr>,
+    asked: usize,
+}
+
+impl Poisoner {
+    fn new() -> Self {
+        Poisoner { rng: Rng::from_number(20), martians: MARTIANS.into_iter().map(addr).collect(), asked: 0 }
+    }
+
+    fn contact(&mut self, addr: SocketAddr) -> Contact<Key<20>> {
+        use kademlia_core::Keyspace;
+        Contact::new(Key::random(&mut self.rng), addr)
+    }
+
+    fn answer(&mut self, node: &mut Engine, mut sent: engine::Sent) {
+        while let Some((to, datagram)) = sent.pop() {
+            assert!(!self.martians.contains(&to), "P20: a packet to {to}");
+            if self.asked > 2_000 {
+                continue;
+            }
+            self.asked += 1;
+            let Some(at) = (0..250).find(|n| stranger(*n, Family::of(&to)).addr == to) else { continue };
+            let mut named = Vec::new();
+            for _ in 0..2 {
+                let martians: Vec<_> = self.martians.iter().copied().collect();
+                for _ in 0..3 {
+                    let martian = martians[self.rng.below(martians.len())];
+                    named.push(self.contact(martian));
+                }
+                let n = self.rng.below(250) as u8;
+                named.push(stranger(n, Family::V4));
+                named.push(stranger(n, Family::V6));
+            }
+            let values = self.martians.iter().copied().collect();
+            let response =
+                Response { values, token: Some(Token::from_array([1; 8])), ..engine::naming(named) };
+            if let Some(reply) = engine::reply(&datagram, stranger(at, Family::of(&to)).key, response) {
+                sent.append(&mut node.receive(to, &reply));
+            }
+        }
+    }
+}
+
+#[test]
+fn p20_t13_no_packet_goes_to_an_address_that_must_not_be_spoken_to() {
+    let mut node = Engine::new(&[Family::V4, Family::V6], &Config::default(), ServiceConfig::default());
+    let mut poisoner = Poisoner::new();
+    let (routers, now): (Vec<_>, Instant) = (MARTIANS.into_iter().map(addr).collect(), node.now);
+    node.stack.bootstrap(now, &routers);
+    for router in &routers {
+        let contact = poisoner.contact(*router);
+        let own = node.stack.node_mut(Family::of(router)).unwrap();
+        own.add_contacts(now, &[contact]);
+        own.request(now, *router, None, Request::Ping);
+    }
+    assert_eq!(node.sent(), [], "the host's own martians");
+    let refused = node.events();
+    assert!(
+        refused.iter().all(|event| matches!(event, Event::Requested { result: Err(Failure::NotSent), .. }))
+    );
+    assert_eq!(refused.len(), routers.len());
+
+    let ping = engine::query(Key::new([1; 20]), TransactionId::new(b"t").unwrap(), Request::Ping);
+    for martian in &routers {
+        assert_eq!(node.receive(*martian, &ping), [], "a spoofed source");
+        assert_eq!(node.receive(*martian, &query("ping", b"de", b"t")), [], "{martian}");
+    }
+
+    node.stack.bootstrap(now, &[stranger(0, Family::V4).addr, stranger(0, Family::V6).addr]);
+    let sent = node.sent();
+    poisoner.answer(&mut node, sent);
+    for _ in 0..30 {
+        let now = node.now;
+        for family in [Family::V4, Family::V6] {
+            let target = poisoner.contact(addr(V4)).key;
+            let own = node.stack.node_mut(family).unwrap();
+            own.lookup(now, target, Mainline::find_node(target), LookupOptions::default()).unwrap();
+        }
+        let mut sent = node.sent();
+        sent.append(&mut node.pass(Duration::from_secs(60)));
+        poisoner.answer(&mut node, sent);
+    }
+    let known = node.stack.nodes().map(|(_, own)| own.table().len()).sum::<usize>();
+    assert!(
+        known > 20 && poisoner.asked > 200,
+        "it went somewhere: {known} entries, {} requests",
+        poisoner.asked
+    );
+}
+
+#[test]
+fn p20_t13_no_packet_goes_to_our_own_address_once_it_is_known() {
+    let mut node = Engine::server();
+    let own = addr("8.8.8.8:6881");
+    for n in 0..20 {
+        let voter = stranger(n, Family::V4);
+        let now = node.now;
+        node.stack.node_mut(Family::V4).unwrap().request(now, voter.addr, Some(voter.key), Request::Ping);
+        for (to, datagram) in node.sent() {
+            if let (Ok(message), true) = (Krpc::decode(&datagram), to == voter.addr) {
+                let body = Body::Response { sender: voter.key, response: Response::default() };
+                node.receive(to, &engine::encoded(&Message { body, observed: Some(own), ..message }));
+            }
+        }
+    }
+    assert_eq!(node.stack.node(Family::V4).unwrap().external(), Some(own));
+    node.pass(Duration::from_secs(120));
+
+    let (now, target) = (node.now, Key::new([1; 20]));
+    let own_node = node.stack.node_mut(Family::V4).unwrap();
+    own_node.lookup(now, target, Mainline::find_node(target), LookupOptions::default()).unwrap();
+    for (to, datagram) in node.sent() {
+        let Some(n) = (0..20).find(|n| stranger(*n, Family::V4).addr == to) else { continue };
+        let named = engine::naming([Contact::new(Key::new([0; 20]), own)]);
+        let reply = engine::reply(&datagram, stranger(n, Family::V4).key, named).unwrap();
+        for (to, _) in node.receive(to, &reply) {
+            assert_ne!(to, own, "named by others");
+        }
+    }
+}
