@@ -72,6 +72,8 @@ pub struct MainlineService<S = PeerStore> {
     peers: S,
     tokens: Tokens,
     rng: Rng,
+    /// What one query found, kept for its room.
+    found: Vec<Peer>,
     /// No timeout is wanted before.
     rests_until: Instant,
 }
@@ -90,7 +92,8 @@ impl<S: Storage<Key<20>, Peer>> MainlineService<S> {
         let mut rng = Rng::from_seed(seed);
         let mut secret = [0; 16];
         rng.fill(&mut secret);
-        MainlineService { config, peers, tokens: Tokens::new(&secret), rng, rests_until: Instant::ZERO }
+        let tokens = Tokens::new(&secret);
+        MainlineService { config, peers, tokens, rng, found: Vec::new(), rests_until: Instant::ZERO }
     }
 
     /// The peers announced here.
@@ -118,9 +121,9 @@ impl<S: Storage<Key<20>, Peer>> MainlineService<S> {
         let mut response = Response { nodes: closest(&target, want, cx), ..blank() };
         response.token = self.token_for(&target, cx);
         let n = values_that_fit(&response, cx.family()).min(self.config.peers_per_reply);
-        let mut peers = Vec::new();
-        self.peers.read(cx.now, &target, n, &mut self.rng, &mut peers);
-        response.values = peers.iter().map(Peer::addr).collect();
+        self.found.clear();
+        self.peers.read(cx.now, &target, n, &mut self.rng, &mut self.found);
+        response.values = self.found.iter().map(Peer::addr).collect();
         response
     }
 

@@ -1,4 +1,4 @@
-//! The conformance table names tests; here they are looked for.
+//! The conformance table names tests, of this crate and of the workspace's others; here they are looked for.
 
 use std::path::Path;
 use std::{fs, io};
@@ -19,9 +19,11 @@ fn sources(folder: &Path, out: &mut String) -> io::Result<()> {
 fn every_test_that_the_conformance_table_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut code = String::new();
-    sources(&root.join("src"), &mut code).unwrap();
+    for folder in ["src", "../kademlia-node/src", "../tests/tests"] {
+        sources(&root.join(folder), &mut code).unwrap();
+    }
     let table = fs::read_to_string(root.join("CONFORMANCE.md")).unwrap();
-    let ids = ["bep", "fs_", "p1", "p3", "t1", "c1_", "c2_", "c3_"];
+    let ids = ["bep", "fs_", "p1", "p3", "p5", "t1", "c1_", "c2_", "c3_"];
     let named = table.split('`').skip(1).step_by(2);
     let tests: Vec<_> =
         named.filter(|name| ids.iter().any(|id| name.starts_with(id)) && !name.ends_with('…')).collect();

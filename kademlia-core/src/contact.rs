@@ -47,7 +47,9 @@ impl<K: Keyspace, const CAP: usize> Contacts<K, CAP> {
     /// # Errors
     /// The contact itself, when `CAP` contacts are held already.
     pub fn push(&mut self, contact: Contact<K>) -> Result<(), Contact<K>> {
-        let slot = self.items.get_mut(usize::from(self.len)).ok_or(contact)?;
+        let Some(slot) = self.items.get_mut(usize::from(self.len)) else {
+            return Err(contact);
+        };
         *slot = contact;
         self.len += 1;
         Ok(())

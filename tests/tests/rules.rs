@@ -271,7 +271,7 @@ impl Poisoner {
                     let martian = martians[self.rng.below(martians.len())];
                     named.push(self.contact(martian));
                 }
-                let n = self.rng.below(250) as u8;
+                let n = u8::try_from(self.rng.below(250)).unwrap();
                 named.push(stranger(n, Family::V4));
                 named.push(stranger(n, Family::V6));
             }

@@ -72,16 +72,16 @@ pub(super) enum Kind {
     UnsortedDict,
 }
 
-/// Room for the tokens of one input; 3 KiB, meant for the stack.
+/// Room for `N` tokens of one input, 6 bytes each; meant for the stack. No token is shorter than a byte of input.
 #[derive(Clone, Debug)]
-pub struct Tape {
-    tokens: [Token; MAX_TOKENS],
+pub struct Tape<const N: usize = MAX_TOKENS> {
+    tokens: [Token; N],
 }
 
-impl Tape {
+impl<const N: usize> Tape<N> {
     /// An empty tape.
     pub const fn new() -> Self {
-        Tape { tokens: [Token::VACANT; MAX_TOKENS] }
+        Tape { tokens: [Token::VACANT; N] }
     }
 
     /// Reads exactly one value, the whole of `input`.
@@ -100,7 +100,7 @@ impl Tape {
     }
 }
 
-impl Default for Tape {
+impl<const N: usize> Default for Tape<N> {
     fn default() -> Self {
         Self::new()
     }
@@ -159,7 +159,7 @@ struct Reader<'a, 't> {
     input: &'a [u8],
     /// Where the next token starts.
     at: usize,
-    tape: &'t mut [Token; MAX_TOKENS],
+    tape: &'t mut [Token],
     len: usize,
     frames: Frames,
 }

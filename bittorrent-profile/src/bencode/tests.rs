@@ -95,7 +95,7 @@ fn tree(value: Value<'_>) -> Tree {
 }
 
 fn parse(input: &[u8]) -> Result<Tree, Invalid> {
-    Tape::new().parse(input).map(tree)
+    Tape::<MAX_TOKENS>::new().parse(input).map(tree)
 }
 
 /// The reader as one would write it on a blackboard: recursive, copying, every rule in one place.
@@ -208,7 +208,7 @@ proptest! {
         prop_assert!(STEPS.get() <= (MAX_UNSORTED_KEYS + 2) * (bytes.len() + 1));
         prop_assert_eq!(&parsed, &reference(&bytes));
         if let Some(tree) = parsed {
-            let mut tape = Tape::new();
+            let mut tape = Tape::<MAX_TOKENS>::new();
             let root = tape.parse(&bytes).unwrap();
             prop_assert_eq!(root.raw(), &bytes[..]);
             prop_assert_eq!(root.is_canonical(), tree.is_sorted());
@@ -342,7 +342,7 @@ fn t11_keys_are_strings_once_each_with_a_value() {
 #[test]
 fn raw_bytes_of_any_value_are_at_hand_for_what_gets_signed() {
     let input = b"d1:ad1:zi1e1:yle1:x0:e1:bli-5e2:lee1:vd1:ai1eee";
-    let mut tape = Tape::new();
+    let mut tape = Tape::<MAX_TOKENS>::new();
     let root = tape.parse(input).unwrap().dict().unwrap();
     let raw = |key: &[u8]| root.get(key).unwrap().raw();
     assert_eq!(raw(b"a"), b"d1:zi1e1:yle1:x0:e");

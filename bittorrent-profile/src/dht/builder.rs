@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kademlia_core::runtime::{Closed, Driver, DriverConfig, Shell, Transport};
-use kademlia_core::{Config, Contact, DualStack, Family, Instant, Key, Keyspace, Node, Reach, Rng, Snapshot};
+use kademlia_core::{
+    Config, Contact, DualStack, Family, Instant, Key, Keyspace, Node, Protocol, Reach, Rng, Snapshot,
+};
 
 use super::peers::Searches;
 use super::{Dht, Inner, MainlineHandle};
@@ -219,6 +221,26 @@ pub(super) async fn add_contacts(
             let own: Vec<_> = own.collect();
             if let Some(node) = shell.stack.node_mut(family).filter(|_| !own.is_empty()) {
                 node.add_contacts(now, &own);
+            }
+        }
+    };
+    handle.with(add).await
+}
+
+/// Gives each node the addresses of its family.
+pub(super) async fn add_nodes(handle: &MainlineHandle, addrs: Vec<SocketAddr>) -> Result<(), Closed> {
+    let add = move |shell: &mut Shell<_, _>, now| {
+        for family in [Family::V4, Family::V6] {
+            let own: Vec<_> = addrs.iter().copied().filter(|addr| Family::of(addr) == family).collect();
+            match shell.stack.node_mut(family) {
+                // Routers are few and asked again and again; this may be many, and once is enough.
+                Some(node) if node.is_bootstrapped() => {
+                    for addr in own {
+                        node.request(now, addr, None, Mainline::ping());
+                    }
+                }
+                Some(node) if !own.is_empty() => node.bootstrap(now, &own),
+                _ => {}
             }
         }
     };

@@ -174,13 +174,13 @@ impl Dht {
         self.inner.handle.snapshots().await
     }
 
-    /// Tells the node of others, for instance from a torrent's `nodes` or a peer's PORT message (BEP 5).
-    /// They are asked before they are trusted.
+    /// Tells the node of others, for instance from a torrent's `nodes` or a peer's PORT message (BEP 5). They are asked
+    /// before they are trusted: as a way into the network if there is none yet, and with a ping otherwise.
     ///
     /// # Errors
     /// [`Closed`] if it was shut down.
     pub async fn add_nodes(&self, addrs: Vec<SocketAddr>) -> Result<(), Closed> {
-        self.inner.handle.bootstrap(addrs).await
+        builder::add_nodes(&self.inner.handle, addrs).await
     }
 
     /// Tells the node of contacts remembered from an earlier run.

@@ -3,7 +3,7 @@
 
 use kademlia_core::{Body, Family, Key, Malformed, Message, TransactionId};
 
-use crate::bencode::{Dict, Tape, Value};
+use crate::bencode::{Dict, Invalid, MAX_TOKENS, Tape, Value};
 use crate::krpc::response::MAX_VALUES;
 use crate::krpc::{ErrorCode, Nodes, Request, Response, Token, Version, compact};
 use crate::mainline::Mainline;
@@ -55,9 +55,20 @@ impl<'a> Envelope<'a> {
     }
 }
 
+/// Bytes of a query without much beside its arguments, and room for as many tokens.
+const SHORT: usize = 128;
+
+/// A short datagram gets a short tape: clearing a long one takes a good part of the time of reading it.
 pub(super) fn decode(datagram: &[u8]) -> Result<Message<Mainline>, Malformed> {
-    let mut tape = Tape::new();
-    let root = tape.parse(datagram).map_err(|invalid| Malformed::Garbage(invalid.reason()))?;
+    if datagram.len() <= SHORT {
+        message(Tape::<SHORT>::new().parse(datagram))
+    } else {
+        message(Tape::<MAX_TOKENS>::new().parse(datagram))
+    }
+}
+
+fn message(root: Result<Value<'_>, Invalid>) -> Result<Message<Mainline>, Malformed> {
+    let root = root.map_err(|invalid| Malformed::Garbage(invalid.reason()))?;
     let envelope = Envelope::read(root.dict().ok_or(NOT_BENCODE_DICT)?);
     // An empty id is legal ("accept any length", 5.2); it is echoed like any other and can match nothing of ours.
     let transaction = bytes(envelope.transaction).and_then(TransactionId::new).ok_or(NO_TRANSACTION)?;

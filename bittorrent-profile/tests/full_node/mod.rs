@@ -46,8 +46,11 @@ fn introduce(node: &mut MainlineNode, now: Instant, contact: Contact<Key<20>>) {
     while node.poll_event().is_some() {}
 }
 
+/// A query about some key.
+pub type Query = fn([u8; 20]) -> Request;
+
 /// The queries that a serving node hears all day, each about a target.
-pub const QUERIES: [(&str, fn([u8; 20]) -> Request); 3] = [
+pub const QUERIES: [(&str, Query); 3] = [
     ("ping", |_| Request::Ping),
     ("find_node", |target| Request::FindNode { target: Key::new(target), want: Families::NONE }),
     ("get_peers", |target| Request::GetPeers { info_hash: InfoHash::new(target), want: Families::NONE }),

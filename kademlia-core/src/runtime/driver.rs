@@ -90,7 +90,7 @@ impl<P: Protocol, S: Service<P> + Send + 'static, T: Transport> Driver<P, S, T> 
     /// Everything the nodes have to say goes out.
     async fn turn_out(&mut self) {
         self.shell.dispatch(self.now());
-        while self.outbox.push_with(|bytes| self.shell.stack.poll_transmit(bytes)) {}
+        collect(&mut self.shell.stack, &mut self.outbox);
         if !self.outbox.is_empty() {
             // What cannot be sent is lost like any datagram; the nodes' deadlines take care of it.
             let _ = self.transport.send(&mut self.outbox).await;
@@ -132,6 +132,8 @@ impl<P: Protocol, S: Service<P> + Send + 'static, T: Transport> Driver<P, S, T> 
         let now = self.now();
         for (from, datagram) in self.inbox.iter() {
             self.shell.stack.handle_datagram(now, from, datagram);
+            // At once, so that a node keeps one message at a time and not a batch of them, a kilobyte each.
+            collect(&mut self.shell.stack, &mut self.outbox);
         }
         for addr in self.inbox.refused() {
             self.shell.stack.handle_unreachable(now, *addr);
@@ -152,6 +154,11 @@ impl<P: Protocol, S: Service<P> + Send + 'static, T: Transport> Driver<P, S, T> 
         let from_epoch = at.since(Instant::ZERO).min(Duration::from_secs(100 * 365 * 86_400));
         self.epoch + from_epoch
     }
+}
+
+/// What the nodes have to send goes into the outbox.
+fn collect<P: Protocol, S: Service<P>>(stack: &mut DualStack<P, S>, outbox: &mut Outbox) {
+    while outbox.push_with(|bytes| stack.poll_transmit(bytes)) {}
 }
 
 async fn until(at: Option<Clock>) {

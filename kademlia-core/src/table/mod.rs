@@ -141,8 +141,7 @@ impl<K: Keyspace> Table<K> {
     /// Whether a sender that has not answered us yet is worth a verification ping: it is unknown, or known to have
     /// been elsewhere and now questionable, and an answer would give it a place or have a questionable entry asked.
     pub fn wants(&self, now: Instant, contact: &Contact<K>) -> bool {
-        if contact.key == self.local || self.replacements.iter().any(|waiting| *waiting.key() == contact.key)
-        {
+        if contact.key == self.local {
             return false;
         }
         let is_good = |entry: &Entry<K>| entry.quality(now, &self.config) == Quality::Good;
@@ -155,11 +154,13 @@ impl<K: Keyspace> Table<K> {
                     || !self.entries_of(bucket).iter().all(is_good)
             }
         };
+        let waits = |table: &Self| table.replacements.iter().any(|waiting| *waiting.key() == contact.key);
         // Whoever writes from the address of an entry under another key has perhaps changed its key (BEP 42).
         let in_the_way = |entry: &Entry<K>| is_good(entry) && entry.contact().addr != contact.addr;
-        // The bucket is checked first: it is the cheap half, and a stranger's packet gets us here.
+        // The bucket is checked first: it is the cheap part, and a stranger's packet gets us here.
         let obstacle = |table: &Self| table.obstacle(&contact.key, CompactAddr::new(contact.addr));
         place
+            && !waits(self)
             && obstacle(self).and_then(|index| self.entries.get(index)).is_none_or(|entry| !in_the_way(entry))
     }
 }

@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 
 use super::*;
-use crate::bencode::Tape;
+use crate::bencode::{MAX_TOKENS, Tape};
 use crate::krpc::METHODS;
 
 #[test]
@@ -141,7 +141,7 @@ fn fs_b3_a_reply_has_the_parts_that_its_method_declares() {
         let mut reply = Vec::new();
         assert_eq!(node.poll_transmit(&mut reply), Some(asker.addr));
         while node.poll_message().is_some() {}
-        let mut tape = Tape::new();
+        let mut tape = Tape::<MAX_TOKENS>::new();
         let parts = tape.parse(&reply).unwrap().dict().unwrap().get(b"r").unwrap().dict().unwrap();
         let declared: Vec<_> = ["id"].iter().chain(method.reply).map(|part| part.as_bytes()).collect();
         assert_eq!(parts.map(|(key, _)| key).collect::<Vec<_>>(), declared, "{}", method.name);
