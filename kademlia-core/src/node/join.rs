@@ -110,8 +110,10 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         }
     }
 
-    pub(super) fn start_joining(&mut self, now: Instant) {
-        if matches!(self.join.stage, Stage::Asking | Stage::Looking) {
+    /// `fresh` says that somebody new can be asked: then a pause is over.
+    pub(super) fn start_joining(&mut self, now: Instant, fresh: bool) {
+        let pausing = self.join.again.is_some();
+        if matches!(self.join.stage, Stage::Asking | Stage::Looking) && !(pausing && fresh) {
             return;
         }
         self.join.attempts = 0;
@@ -227,7 +229,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     /// Nobody is left in the table: the way in has to be found again.
     pub(super) fn rejoin_if_isolated(&mut self, now: Instant) {
         if self.join.is_done() && self.table.counts(now).alive() == 0 {
-            self.start_joining(now);
+            self.start_joining(now, false);
         }
     }
 }

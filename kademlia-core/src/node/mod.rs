@@ -157,7 +157,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         let usable = routers.iter().filter(|router| self.config.reach.admits(**router));
         let added = self.join.add_routers(usable.copied(), self.config.bootstrap.routers);
         if added || !self.join.is_done() {
-            self.start_joining(now);
+            self.start_joining(now, added);
         }
     }
 
@@ -166,7 +166,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         let now = self.advance(now);
         let usable = contacts.iter().filter(|contact| self.config.reach.admits(contact.addr));
         self.join.add_contacts(usable.copied());
-        self.start_joining(now);
+        self.start_joining(now, !contacts.is_empty());
     }
 
     /// Asks the nodes closest to `target`, and closer and closer ones, the same `request`. Ends with

@@ -206,6 +206,22 @@ fn fs_c2_without_a_network_an_early_call_still_ends() {
 }
 
 #[test]
+fn a_router_that_becomes_known_during_a_pause_is_asked_at_once() {
+    let mut node = engine(Config::default());
+    node.bootstrap(Instant::ZERO, &[address(1)]);
+    let mut now = Instant::ZERO;
+    while node.outstanding() > 0 {
+        now = node.poll_timeout().unwrap();
+        node.handle_timeout(now);
+    }
+    sent(&mut node);
+    node.bootstrap(now, &[address(1)]);
+    assert_eq!(sent(&mut node), [], "asking the same again does not shorten the pause");
+    node.bootstrap(now, &[address(2)]);
+    assert!(sent(&mut node).iter().any(|(to, _)| *to == address(2)));
+}
+
+#[test]
 fn t10_junk_replies_and_errors_meet_silence() {
     let mut node = engine(Config::default());
     for junk in [&b""[..], b"x", &[0; 2_048], &[b'?'; 5_000]] {
