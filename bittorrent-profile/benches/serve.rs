@@ -7,19 +7,15 @@ mod full_node;
 use std::hint::black_box;
 use std::net::SocketAddr;
 
-use bittorrent_profile::InfoHash;
-use bittorrent_profile::krpc::{Families, Krpc, Request};
+use bittorrent_profile::krpc::{Families, Request};
 use criterion::{Criterion, criterion_group, criterion_main};
-use full_node::{MainlineNode, QUERIES, full_node, query, serve};
-use kademlia_core::{Body, Codec, Config, Instant, Key, Keyspace, Rng, Storage};
+use full_node::{MainlineNode, POPULAR, QUERIES, announce_peers, full_node, query, serve};
+use kademlia_core::{Config, Instant, Key, Keyspace, Rng};
 
 const NOW: Instant = Instant::from_secs(1_000);
 
 /// Random targets, so that no answer is learnt by heart.
 const TARGETS: usize = 1_024;
-
-/// What fifty peers share, and a few more.
-const POPULAR: InfoHash = InfoHash::new([0xbb; 20]);
 
 fn serving(criterion: &mut Criterion) {
     let mut config = Config::default();
@@ -31,7 +27,7 @@ fn serving(criterion: &mut Criterion) {
         let datagrams: Vec<_> = targets.iter().map(|target| query(make(target.to_bytes()))).collect();
         bench(criterion, name, &mut node, &datagrams);
     }
-    announce_peers(&mut node, 64);
+    announce_peers(&mut node, NOW, 64);
     let popular = query(Request::GetPeers { info_hash: POPULAR, want: Families::NONE });
     bench(criterion, "get_peers, 50 peers", &mut node, &[popular]);
 }
@@ -46,23 +42,6 @@ fn bench(criterion: &mut Criterion, name: &str, node: &mut MainlineNode, datagra
             datagrams.next().is_some_and(|datagram| serve(node, NOW, from, black_box(datagram), &mut reply))
         });
     });
-}
-
-/// So many peers announce themselves under [`POPULAR`], each from its own network.
-fn announce_peers(node: &mut MainlineNode, peers: u8) {
-    let get_peers = query(Request::GetPeers { info_hash: POPULAR, want: Families::NONE });
-    for peer in 0..peers {
-        let from = SocketAddr::from(([80, peer, 1, 1], 6881));
-        let mut reply = Vec::new();
-        assert!(serve(node, NOW, from, &get_peers, &mut reply));
-        let Ok(Body::Response { response, .. }) = Krpc::decode(&reply).map(|message| message.body) else {
-            continue;
-        };
-        let Some(token) = response.token else { continue };
-        let announce = Request::AnnouncePeer { implied_port: true, info_hash: POPULAR, port: None, token };
-        assert!(serve(node, NOW, from, &query(announce), &mut reply));
-    }
-    assert_eq!(node.service().peers().len(), usize::from(peers));
 }
 
 criterion_group!(benches, serving);

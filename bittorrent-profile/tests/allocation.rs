@@ -1,9 +1,16 @@
-//! What the codec takes from the heap: nothing for bytes that it refuses, nothing for the common messages.
+//! What is taken from the heap: by the codec nothing for bytes that it refuses and nothing for the common messages, by a
+//! serving node nothing but a list of peers.
+
+mod full_node;
+
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use allocation_counter::measure;
 use bittorrent_profile::krpc::{Families, Krpc, Nodes, Request, Response, Token};
 use bittorrent_profile::{InfoHash, Mainline};
-use kademlia_core::{Body, Codec, Contact, Key, Message, TransactionId};
+use full_node::{MainlineNode, POPULAR, QUERIES, announce_peers, full_node, query, serve};
+use kademlia_core::{Body, Codec, Config, Contact, Instant, Key, Message, TransactionId};
 
 fn bytes(body: Body<Mainline>) -> Vec<u8> {
     let mut out = Vec::new();
@@ -65,4 +72,41 @@ fn p31_t14_the_heap_that_a_reply_takes_is_bounded_by_its_length() {
     });
     let info = measure(|| drop(Krpc::decode(&datagram)));
     assert!(info.bytes_max <= 8 * datagram.len() as u64, "{info:?} for {} bytes", datagram.len());
+}
+
+/// Allocations of a thousand queries after a first one, which makes what room is kept.
+fn allocations(node: &mut MainlineNode, make: impl Fn(u16) -> Request) -> u64 {
+    let (from, start) = (SocketAddr::from(([8, 8, 8, 8], 6881)), Instant::from_secs(1_000));
+    let mut reply = Vec::with_capacity(2_048);
+    let mut ask = |n: u16, datagram: &[u8]| {
+        let now = start + Duration::from_millis(n.into());
+        reply.clear();
+        assert!(serve(node, now, from, datagram, &mut reply));
+    };
+    let datagrams: Vec<_> = (0..=1_000).map(|n| query(make(n))).collect();
+    ask(0, &datagrams[0]);
+    measure(|| (1..).zip(&datagrams[1..]).for_each(|(n, datagram)| ask(n, datagram))).count_total
+}
+
+fn unlimited_node() -> MainlineNode {
+    let mut config = Config::default();
+    config.inbound.per_ip = 0;
+    full_node(config, Instant::from_secs(1_000))
+}
+
+#[test]
+fn a_serving_node_allocates_nothing() {
+    let mut node = unlimited_node();
+    for (name, make) in QUERIES {
+        let about = |n: u16| make([n.to_be_bytes(); 10].concat().try_into().expect("20 bytes"));
+        assert_eq!(allocations(&mut node, about), 0, "{name}");
+    }
+}
+
+#[test]
+fn a_list_of_peers_takes_one_allocation() {
+    let mut node = unlimited_node();
+    announce_peers(&mut node, Instant::from_secs(1_000), 64);
+    let popular = |_| Request::GetPeers { info_hash: POPULAR, want: Families::NONE };
+    assert_eq!(allocations(&mut node, popular), 1_000);
 }

@@ -47,9 +47,7 @@ impl<K: Keyspace, const CAP: usize> Contacts<K, CAP> {
     /// # Errors
     /// The contact itself, when `CAP` contacts are held already.
     pub fn push(&mut self, contact: Contact<K>) -> Result<(), Contact<K>> {
-        let Some(slot) = self.items.get_mut(usize::from(self.len)) else {
-            return Err(contact);
-        };
+        let slot = self.items.get_mut(usize::from(self.len)).ok_or(contact)?;
         *slot = contact;
         self.len += 1;
         Ok(())

@@ -52,7 +52,8 @@ pub(crate) async fn client(
     }
     let transport = bind_for(&args.socket, &resolved, &settings).await?;
     let routers = resolved.iter().map(ToString::to_string);
-    let dht = settings.builder().bootstrap(routers).spawn(transport)?;
+    // A command that asks again means it, and minds the pause itself.
+    let dht = settings.builder().requery(Duration::ZERO).bootstrap(routers).spawn(transport)?;
     wait_until_joined(&dht, &hosts, args.timeout, give_up, output, interrupt).await?;
     Ok(dht)
 }
@@ -88,7 +89,7 @@ async fn wait_until_joined(
 
 /// The user lost patience before there was anything to show.
 pub(crate) fn stopped() -> Failure {
-    Failure::new(Exit::Nothing, "stopped before anything was found")
+    Failure::new(Exit::Nothing, "stopped before there was a result")
 }
 
 /// The addresses of all hosts, sorted. Waits for slow names only as long as there is none, or `RESOLVE`.
@@ -131,8 +132,12 @@ pub(crate) async fn bind_for(
 
 /// Whether a node with sockets bound to these addresses speaks to `host`.
 pub(crate) fn is_in_reach(bound: &[SocketAddr], host: SocketAddr) -> bool {
-    let own = bound.iter().find(|own| Family::of(own) == Family::of(&host));
-    own.is_some_and(|own| Reach::of_bound(*own).admits(host))
+    reach_in(bound, Family::of(&host)).is_some_and(|reach| reach.admits(host))
+}
+
+/// How far a node with sockets bound to these addresses speaks to one family; `None` if it has no socket for it.
+pub(crate) fn reach_in(bound: &[SocketAddr], family: Family) -> Option<Reach> {
+    bound.iter().find(|own| Family::of(own) == family).map(|own| Reach::of_bound(*own))
 }
 
 fn out_of_reach(bound: &[SocketAddr], hosts: &[SocketAddr]) -> Failure {

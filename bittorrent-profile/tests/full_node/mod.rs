@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use bittorrent_profile::krpc::{Families, Krpc, Request, Response};
 use bittorrent_profile::{InfoHash, Mainline, MainlineService, ServiceConfig};
 use kademlia_core::{
-    Body, Codec, Config, Contact, Instant, Key, Keyspace, Message, Node, Rng, TransactionId,
+    Body, Codec, Config, Contact, Instant, Key, Keyspace, Message, Node, Rng, Storage, TransactionId,
 };
 
 pub type MainlineNode = Node<Mainline, MainlineService>;
@@ -78,4 +78,24 @@ pub fn serve(
     node.handle_datagram(now, from, datagram);
     let replied = node.poll_transmit(out) == Some(from);
     replied && node.poll_transmit(out).is_none() && node.poll_event().is_none()
+}
+
+/// What peers share after [`announce_peers`].
+pub const POPULAR: InfoHash = InfoHash::new([0xbb; 20]);
+
+/// So many peers announce themselves under [`POPULAR`], each from its own network.
+pub fn announce_peers(node: &mut MainlineNode, now: Instant, peers: u8) {
+    let get_peers = query(Request::GetPeers { info_hash: POPULAR, want: Families::NONE });
+    for peer in 0..peers {
+        let from = SocketAddr::from(([80, peer, 1, 1], 6881));
+        let mut reply = Vec::new();
+        assert!(serve(node, now, from, &get_peers, &mut reply));
+        let Ok(Body::Response { response, .. }) = Krpc::decode(&reply).map(|message| message.body) else {
+            continue;
+        };
+        let Some(token) = response.token else { continue };
+        let announce = Request::AnnouncePeer { implied_port: true, info_hash: POPULAR, port: None, token };
+        assert!(serve(node, now, from, &query(announce), &mut reply));
+    }
+    assert_eq!(node.service().peers().len(), usize::from(peers));
 }

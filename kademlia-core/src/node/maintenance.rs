@@ -1,5 +1,7 @@
 //! Keeping the table fresh: one small step at a time.
 
+use alloc::vec::Vec;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::Node;
@@ -122,5 +124,32 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             self.counters.verifications += 1;
             self.ask_contact(now, contact, Cause::Verify);
         }
+    }
+
+    /// Contacts of the other family that were named to us since the last call.
+    pub(crate) fn take_foreign(&mut self) -> Vec<Contact<P::Key>> {
+        core::mem::take(&mut self.foreign)
+    }
+
+    /// Whether to ask for contacts of the other family too, once in a while (BEP 32).
+    pub(crate) fn seek_foreign(&mut self, seek: bool) {
+        self.seek_foreign = seek;
+    }
+
+    /// Contacts of this family that the other family's node was told of.
+    pub(crate) fn hear_of(&mut self, now: Instant, contacts: &[Contact<P::Key>]) {
+        let now = self.advance(now);
+        if self.table.is_empty() {
+            self.add_contacts(now, contacts);
+        } else {
+            for contact in contacts {
+                self.consider(now, contact);
+            }
+        }
+    }
+
+    /// Whether somebody at this address may be asked on the word of others: not at our own, as far as we know it (T13).
+    pub(super) fn may_ask(&self, addr: SocketAddr) -> bool {
+        self.config.reach.admits(addr) && self.external() != Some(addr)
     }
 }

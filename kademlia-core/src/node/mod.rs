@@ -240,20 +240,19 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
 
     /// Appends the next datagram to `out`; gives back where it goes, or `None` if there is nothing to send.
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> Option<SocketAddr> {
-        // Read where it lies: a message can be a kilobyte, and moving it takes as long as writing it.
+        // Read and dropped where it lies: a message can be a kilobyte, and moving it takes as long as writing it.
         let (to, message) = self.outbox.front()?;
         let to = *to;
         P::Codec::encode(message, out);
-        self.poll_message();
+        self.outbox.drain(..1);
+        self.settle_outbox();
         Some(to)
     }
 
     /// The next message to send and where: [`poll_transmit`](Self::poll_transmit) for hosts without bytes.
     pub fn poll_message(&mut self) -> Option<(SocketAddr, Message<P>)> {
         let next = self.outbox.pop_front();
-        if self.outbox.is_empty() {
-            self.outbox.shrink_to(OUTBOX_KEPT);
-        }
+        self.settle_outbox();
         next
     }
 
@@ -352,37 +351,17 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             + self.foreign.capacity() * size_of::<Contact<P::Key>>()
     }
 
-    /// Contacts of the other family that were named to us since the last call.
-    pub(crate) fn take_foreign(&mut self) -> Vec<Contact<P::Key>> {
-        core::mem::take(&mut self.foreign)
-    }
-
-    /// Whether to ask for contacts of the other family too, once in a while (BEP 32).
-    pub(crate) fn seek_foreign(&mut self, seek: bool) {
-        self.seek_foreign = seek;
-    }
-
-    /// Contacts of this family that the other family's node was told of.
-    pub(crate) fn hear_of(&mut self, now: Instant, contacts: &[Contact<P::Key>]) {
-        let now = self.advance(now);
-        if self.table.is_empty() {
-            self.add_contacts(now, contacts);
-        } else {
-            for contact in contacts {
-                self.consider(now, contact);
-            }
-        }
-    }
-
-    /// Whether somebody at this address may be asked on the word of others: not at our own, as far as we know it (T13).
-    fn may_ask(&self, addr: SocketAddr) -> bool {
-        self.config.reach.admits(addr) && self.external() != Some(addr)
-    }
-
     /// Time never goes back for the engine, whatever the host's clock does (T21).
     fn advance(&mut self, now: Instant) -> Instant {
         self.now = self.now.max(now);
         self.now
+    }
+
+    /// A drained outbox gives back the room that a burst took.
+    fn settle_outbox(&mut self) {
+        if self.outbox.is_empty() {
+            self.outbox.shrink_to(OUTBOX_KEPT);
+        }
     }
 
     fn take_id(&mut self) -> u64 {

@@ -77,7 +77,7 @@ pub(crate) async fn run(
     let dht = join::client(&args.join, output, &mut interrupt).await?;
     let tally = if args.once {
         let announced = one_round(&dht, args.info_hash, port, output, &mut interrupt).await?;
-        report(&announced, output)?
+        report(&announced.ok_or_else(join::stopped)?, output)?
     } else {
         keep(&dht, args, port, output, &mut interrupt).await?
     };
@@ -113,18 +113,21 @@ async fn keep(
     }
 }
 
-/// Announces once without a word about single nodes.
+/// Announces once without a word about single nodes; `None` if interrupted.
 pub(super) async fn once(
     dht: &Dht,
     info_hash: InfoHash,
     port: Port,
     output: &Output,
     interrupt: &mut Interrupt,
-) -> anyhow::Result<Tally> {
-    let tally = Tally::of(&one_round(dht, info_hash, port, output, interrupt).await?);
+) -> anyhow::Result<Option<Tally>> {
+    let announced = one_round(dht, info_hash, port, output, interrupt).await?;
     output.clear();
-    output.note(tally);
-    Ok(tally)
+    Ok(announced.map(|announced| {
+        let tally = Tally::of(&announced);
+        output.note(tally);
+        tally
+    }))
 }
 
 async fn one_round(
@@ -133,11 +136,12 @@ async fn one_round(
     port: Port,
     output: &Output,
     interrupt: &mut Interrupt,
-) -> anyhow::Result<Announced> {
+) -> anyhow::Result<Option<Announced>> {
     output.progress("storing", None, "");
     tokio::select! {
-        announced = dht.announce_once(info_hash, port) => Ok(announced?),
-        () = interrupt.wait() => Err(Failure::new(Exit::Nothing, "stopped before the announcement ended").into()),
+        biased;
+        () = interrupt.wait() => Ok(None),
+        announced = dht.announce_once(info_hash, port) => Ok(Some(announced?)),
     }
 }
 

@@ -80,7 +80,7 @@ pub(crate) async fn run(
     let took = search.started.elapsed();
     let announced = match args.announce {
         Some(port) => {
-            Some(announce::once(&dht, args.info_hash, Port::Number(port), output, &mut interrupt).await?)
+            announce::once(&dht, args.info_hash, Port::Number(port), output, &mut interrupt).await?
         }
         None => None,
     };

@@ -90,7 +90,10 @@ impl std::fmt::Display for Summary {
 pub(crate) async fn run(args: &cli::Ping, output: &Output, mut interrupt: Interrupt) -> anyhow::Result<Exit> {
     let mut nodes = Vec::new();
     for host in &args.hosts {
-        let addrs = join::resolve(std::slice::from_ref(host), Instant::now() + args.timeout * 2).await;
+        let addrs = tokio::select! {
+            addrs = join::resolve(std::slice::from_ref(host), Instant::now() + args.timeout * 2) => addrs,
+            () = interrupt.wait() => return Err(join::stopped().into()),
+        };
         let addr = *addrs
             .first()
             .ok_or_else(|| Failure::new(Exit::Nothing, format!("no address found for {host}")))?;

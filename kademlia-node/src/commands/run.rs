@@ -25,7 +25,7 @@ const DEFAULT_BIND: ([u8; 4], u16) = ([0, 0, 0, 0], 6881);
 /// Events held for the log; more at once are not logged.
 const EVENTS: usize = 64;
 /// The state is saved at most this often.
-const LEAST_PAUSE: Duration = Duration::from_millis(10);
+const LEAST_PAUSE: Duration = Duration::from_millis(1);
 
 pub(crate) async fn run(args: &cli::Run, output: &Output, mut interrupt: Interrupt) -> anyhow::Result<Exit> {
     let settings = Settings::load(args.config.as_deref(), &args.limit)?;
@@ -112,7 +112,9 @@ struct Memory {
 
 impl Memory {
     fn load(path: Option<&Path>, bound: &[SocketAddr]) -> Self {
-        let remembered = match path.map(|path| state::load(path, |addr| join::is_in_reach(bound, addr))) {
+        // What is remembered of a network that this run is not in waits for a run that is.
+        let admits = |addr| join::reach_in(bound, Family::of(&addr)).unwrap_or_default().admits(addr);
+        let remembered = match path.map(|path| state::load(path, admits)) {
             None | Some(Loaded::Fresh) => State::new(),
             Some(Loaded::Restored(state)) => {
                 let contacts: usize = state.iter().map(|(_, snapshot)| snapshot.contacts.len()).sum();
