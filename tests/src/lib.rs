@@ -151,3 +151,8 @@ impl Network {
         self.answers.remove(&id).unwrap_or_default()
     }
 }
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
