@@ -14,7 +14,12 @@ const RAND_BITS: u8 = 0x07;
 
 /// An id for a node at `ip`: its first 21 bits follow from the address and three bits of its last byte; all else is random.
 pub fn derive(ip: IpAddr, rng: &mut Rng) -> Key<20> {
-    let mut id = Key::<20>::random(rng).to_bytes();
+    fit(ip, &Key::random(rng))
+}
+
+/// `id` made to fit `ip`: its first 21 bits replaced by those that follow from the address and the id's last byte.
+pub fn fit(ip: IpAddr, id: &Key<20>) -> Key<20> {
+    let mut id = id.to_bytes();
     let [first, second, third, ..] = checksum(ip, id[19]).to_be_bytes();
     id[0] = first;
     id[1] = second;

@@ -181,6 +181,11 @@ impl<S: Storage<Key<20>, Peer>> Service<Mainline> for MainlineService<S> {
         Admission::Eligible
     }
 
+    /// By BEP 42.
+    fn is_bound(&self, contact: &Contact<Key<20>>) -> bool {
+        node_id::verify(contact.addr.ip(), &contact.key)
+    }
+
     fn serve(&mut self, request: Request, cx: &ServeContext<'_, Mainline>) -> Reply<Mainline> {
         let answer = match request {
             Request::Ping => Ok(blank()),

@@ -83,8 +83,21 @@ pub struct LookupConfig {
     pub messages: usize,
     /// Life of one lookup (T17: 20 s); at the limit it ends with what it has.
     pub time: Duration,
-    /// Candidates one lookup remembers; past the limit the farthest unasked one is dropped.
+    /// Candidates one lookup remembers, shared out among its paths; past the limit the farthest unasked one is dropped.
     pub candidates: usize,
+    /// Disjoint paths of a hardened lookup (T1: 4).
+    pub paths: usize,
+    /// Nodes that each of several paths looks for.
+    pub per_path: usize,
+    /// A lookup that is more than plain asks everybody who should be among this many nearest of the whole network (T1:
+    /// 20); 0 for k only.
+    pub dense: usize,
+    /// Nodes that one path asks for that reason, k included (T1: 32).
+    pub dense_most: usize,
+    /// Nodes of one /24 or /64 in a path's result (T1); 0 for no limit.
+    pub per_subnet: usize,
+    /// Nodes of one /16 or /32 in a path's result (T1: 4); 0 for no limit.
+    pub per_wide_subnet: usize,
 }
 
 /// Limits of verification pings (T4): what a spoofed source can make us send.
@@ -171,6 +184,12 @@ impl Default for Config {
                 messages: 400,
                 time: Duration::from_secs(20),
                 candidates: 512,
+                paths: 8,
+                per_path: 4,
+                dense: 20,
+                dense_most: 32,
+                per_subnet: 1,
+                per_wide_subnet: 4,
             },
             verify: VerifyConfig {
                 per_ip: Duration::from_secs(600),
@@ -205,6 +224,8 @@ impl Config {
         self.table.per_subnet_in_bucket = 0;
         self.table.per_subnet = 0;
         self.rpc.per_ip = 0;
+        self.lookup.per_subnet = 0;
+        self.lookup.per_wide_subnet = 0;
         self.verify.per_ip = Duration::ZERO;
         self.verify.per_subnet = 0;
         self.observed.one_per_network = false;

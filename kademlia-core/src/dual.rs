@@ -55,11 +55,8 @@ impl<P: Protocol, S: Service<P>> DualStack<P, S> {
     /// Joins both networks, each through the routers of its family; see [`Node::bootstrap`]. Lookups in a network that
     /// has no router wait no longer.
     pub fn bootstrap(&mut self, now: Instant, routers: &[SocketAddr]) {
-        for (family, node) in [(Family::V4, &mut self.v4), (Family::V6, &mut self.v6)] {
-            let own: Vec<_> = routers.iter().copied().filter(|router| Family::of(router) == family).collect();
-            if let Some(node) = node {
-                node.bootstrap(now, &own);
-            }
+        for (node, own) in self.share(routers, |router| *router) {
+            node.bootstrap(now, &own);
         }
     }
 
@@ -104,6 +101,19 @@ impl<P: Protocol, S: Service<P>> DualStack<P, S> {
     /// The nodes there are, for commands.
     pub fn nodes_mut(&mut self) -> impl Iterator<Item = &mut Node<P, S>> {
         self.v4.iter_mut().chain(&mut self.v6)
+    }
+
+    /// Each node, with those of `items` whose address is of its family; the rest is dropped.
+    pub fn share<T: Copy>(
+        &mut self,
+        items: &[T],
+        addr: impl Fn(&T) -> SocketAddr,
+    ) -> impl Iterator<Item = (&mut Node<P, S>, Vec<T>)> {
+        let own = move |family| {
+            items.iter().copied().filter(|item| Family::of(&addr(item)) == family).collect::<Vec<_>>()
+        };
+        let nodes = [(Family::V4, &mut self.v4), (Family::V6, &mut self.v6)];
+        nodes.into_iter().filter_map(move |(family, node)| Some((node.as_mut()?, own(family))))
     }
 
     fn exchange(&mut self, now: Instant) {

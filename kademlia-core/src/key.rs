@@ -57,6 +57,14 @@ pub trait Keyspace:
     /// How many leading bits the two keys share: 0 to [`BITS`](Self::BITS), the latter for equal keys.
     fn common_prefix(&self, other: &Self) -> usize;
 
+    /// The first 64 bits as a number, zeros after a shorter key: decides nearly every comparison, and says how far
+    /// apart two keys are as a share of the whole space.
+    fn head(&self) -> u64 {
+        let bytes = self.as_bytes();
+        let short = || bytes.iter().zip((0..8).rev()).map(|(byte, at)| u64::from(*byte) << (8 * at)).sum();
+        bytes.first_chunk().map_or_else(short, |head| u64::from_be_bytes(*head))
+    }
+
     /// A uniformly drawn key.
     #[must_use]
     fn random(rng: &mut Rng) -> Self {

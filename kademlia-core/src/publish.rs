@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::contact::Contact;
-use crate::key::Keyspace;
 use crate::lookup::LookupReport;
 use crate::protocol::Protocol;
 
@@ -65,11 +64,16 @@ impl<P: Protocol> Publish<P> {
         }
     }
 
-    /// The lookup ended: the k closest of those that offered are chosen.
-    pub(crate) fn begin(&mut self, k: usize, report: LookupReport<P::Key>) {
-        let target = report.target;
-        self.offers.make_contiguous().sort_by(|(a, _), (b, _)| target.cmp_distance(&a.key, &b.key));
-        self.offers.truncate(k);
+    /// Whether the node can be asked to store.
+    pub(crate) fn has_offer_of(&self, contact: &Contact<P::Key>) -> bool {
+        self.offers.iter().any(|(from, _)| from == contact)
+    }
+
+    /// The lookup ended, and the values belong to these nodes, nearest first.
+    pub(crate) fn begin(&mut self, holders: &[Contact<P::Key>], report: LookupReport<P::Key>) {
+        let rank = |from: &Contact<P::Key>| holders.iter().position(|holder| holder == from);
+        self.offers.retain(|(from, _)| rank(from).is_some());
+        self.offers.make_contiguous().sort_by_key(|(from, _)| rank(from));
         self.result =
             Some(Stored { accepted: Vec::new(), refused: Vec::new(), no_answer: Vec::new(), report });
     }

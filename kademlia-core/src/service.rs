@@ -19,6 +19,13 @@ pub trait Service<P: Protocol> {
         Admission::Eligible
     }
 
+    /// Whether a contact's key is bound to its address, so that nobody can choose it freely (BEP 42). Hardened lookups
+    /// look for holders among these too.
+    fn is_bound(&self, contact: &Contact<P::Key>) -> bool {
+        let _ = contact;
+        false
+    }
+
     /// Answers one request. Bounded work; what takes longer is deferred with [`ServeContext::ticket`].
     fn serve(&mut self, request: P::Request, cx: &ServeContext<'_, P>) -> Reply<P>;
 

@@ -69,8 +69,8 @@ Examples:
   kad run --bind 127.0.0.1:6882 --bootstrap 127.0.0.1:6881 its second
   kad run --limit inbound.per_ip=0                         answer everybody, however often they ask
 
-A node bound to a loopback or private address speaks to such addresses and counts nothing per IP address or subnet;
-one bound to a public or unspecified address never does.")]
+A node bound to a loopback or private address speaks to such addresses and counts nothing per IP address or subnet,
+unless --limit or --config says so; one bound to a public or unspecified address never does.")]
 pub(crate) struct Run {
     /// Address to bind, one of each family at most [default: 0.0.0.0:6881]
     #[arg(long, value_name = "ADDR")]

@@ -6,24 +6,29 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bittorrent_profile::ServiceConfig;
 use bittorrent_profile::dht::Builder;
 use kademlia_core::Config;
+use kademlia_core::runtime::DriverConfig;
 use toml::Value;
 use transport_udp::UdpConfig;
 
 use crate::exit::Failure;
 use crate::span;
 
-/// Everything that can be configured.
+/// Everything that can be configured: the defaults of a node on the Internet, changed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
-    pub(crate) engine: Config,
-    pub(crate) service: ServiceConfig,
-    pub(crate) udp: Udp,
+    engine: Config,
+    service: ServiceConfig,
+    udp: Udp,
+    driver: DriverConfig,
     pub(crate) dht: Dht,
+    /// The changes alone, for nodes with other defaults.
+    changes: Arc<Vec<(String, Value)>>,
 }
 
 /// What the sockets ask of the system.
@@ -49,78 +54,113 @@ impl Default for Settings {
             engine: Config::default(),
             service: ServiceConfig::default(),
             udp: Udp { receive_buffer: 2 << 20, send_buffer: 2 << 20, batched: true },
+            driver: DriverConfig::default(),
             dht: Dht { renewal: Duration::from_secs(15 * 60), requery: Duration::from_secs(15) },
+            changes: Arc::default(),
         }
     }
 }
 
+/// Settings that are found by their keys.
+trait Keyed {
+    fn slot(&mut self, key: &str) -> Option<&mut dyn Setting>;
+}
+
 /// The keys, and where each one's value is kept: the one list of what can be configured.
 macro_rules! keys {
-    ($($key:literal => $($field:ident).+,)*) => {
-        const KEYS: &[&str] = &[$($key),*];
+    ($($part:ident: $settings:ty { $($key:literal => $($field:ident).+,)* })*) => {
+        const KEYS: &[&str] = &[$($($key,)*)*];
 
-        impl Settings {
+        $(impl Keyed for $settings {
             fn slot(&mut self, key: &str) -> Option<&mut dyn Setting> {
                 match key {
                     $($key => Some(&mut self.$($field).+),)*
                     _ => None,
                 }
             }
+        })*
+
+        impl Keyed for Settings {
+            fn slot(&mut self, key: &str) -> Option<&mut dyn Setting> {
+                $(if let Some(slot) = self.$part.slot(key) {
+                    return Some(slot);
+                })*
+                None
+            }
         }
     };
 }
 
 keys! {
-    "k" => engine.k,
-    "alpha" => engine.alpha,
-    "table.good_for" => engine.table.good_for,
-    "table.keepalive" => engine.table.keepalive,
-    "table.refresh" => engine.table.refresh,
-    "table.bad_after" => engine.table.bad_after,
-    "table.replacements" => engine.table.replacements,
-    "table.one_per_ip" => engine.table.one_per_ip,
-    "table.per_subnet_in_bucket" => engine.table.per_subnet_in_bucket,
-    "table.per_subnet" => engine.table.per_subnet,
-    "rpc.outstanding" => engine.rpc.outstanding,
-    "rpc.per_ip" => engine.rpc.per_ip,
-    "rpc.initial_timeout" => engine.rpc.initial_timeout,
-    "rpc.min_timeout" => engine.rpc.min_timeout,
-    "rpc.max_timeout" => engine.rpc.max_timeout,
-    "rpc.retries" => engine.rpc.retries,
-    "lookup.running" => engine.lookup.running,
-    "lookup.waiting" => engine.lookup.waiting,
-    "lookup.patience" => engine.lookup.patience,
-    "lookup.messages" => engine.lookup.messages,
-    "lookup.time" => engine.lookup.time,
-    "lookup.candidates" => engine.lookup.candidates,
-    "verify.per_ip" => engine.verify.per_ip,
-    "verify.per_subnet" => engine.verify.per_subnet,
-    "verify.rate" => engine.verify.rate,
-    "verify.remembered" => engine.verify.remembered,
-    "observed.quorum" => engine.observed.quorum,
-    "observed.percent" => engine.observed.percent,
-    "observed.one_per_network" => engine.observed.one_per_network,
-    "observed.settle" => engine.observed.settle,
-    "observed.votes" => engine.observed.votes,
-    "inbound.per_ip" => engine.inbound.per_ip,
-    "inbound.burst" => engine.inbound.burst,
-    "inbound.quiet" => engine.inbound.quiet,
-    "inbound.datagram" => engine.inbound.datagram,
-    "bootstrap.first_pause" => engine.bootstrap.first_pause,
-    "bootstrap.longest_pause" => engine.bootstrap.longest_pause,
-    "bootstrap.routers" => engine.bootstrap.routers,
-    "service.peer_ttl" => service.peer_ttl,
-    "service.peers_per_reply" => service.peers_per_reply,
-    "service.one_peer_per_ip" => service.one_peer_per_ip,
-    "storage.bytes" => service.storage.bytes,
-    "storage.per_key" => service.storage.per_key,
-    "storage.per_source" => service.storage.per_source,
-    "storage.per_subnet" => service.storage.per_subnet,
-    "udp.receive_buffer" => udp.receive_buffer,
-    "udp.send_buffer" => udp.send_buffer,
-    "udp.batched" => udp.batched,
-    "dht.renewal" => dht.renewal,
-    "dht.requery" => dht.requery,
+    engine: Config {
+        "k" => k,
+        "alpha" => alpha,
+        "table.good_for" => table.good_for,
+        "table.keepalive" => table.keepalive,
+        "table.refresh" => table.refresh,
+        "table.bad_after" => table.bad_after,
+        "table.replacements" => table.replacements,
+        "table.one_per_ip" => table.one_per_ip,
+        "table.per_subnet_in_bucket" => table.per_subnet_in_bucket,
+        "table.per_subnet" => table.per_subnet,
+        "rpc.outstanding" => rpc.outstanding,
+        "rpc.per_ip" => rpc.per_ip,
+        "rpc.initial_timeout" => rpc.initial_timeout,
+        "rpc.min_timeout" => rpc.min_timeout,
+        "rpc.max_timeout" => rpc.max_timeout,
+        "rpc.retries" => rpc.retries,
+        "lookup.running" => lookup.running,
+        "lookup.waiting" => lookup.waiting,
+        "lookup.patience" => lookup.patience,
+        "lookup.messages" => lookup.messages,
+        "lookup.time" => lookup.time,
+        "lookup.candidates" => lookup.candidates,
+        "lookup.paths" => lookup.paths,
+        "lookup.per_path" => lookup.per_path,
+        "lookup.dense" => lookup.dense,
+        "lookup.dense_most" => lookup.dense_most,
+        "lookup.per_subnet" => lookup.per_subnet,
+        "lookup.per_wide_subnet" => lookup.per_wide_subnet,
+        "verify.per_ip" => verify.per_ip,
+        "verify.per_subnet" => verify.per_subnet,
+        "verify.rate" => verify.rate,
+        "verify.remembered" => verify.remembered,
+        "observed.quorum" => observed.quorum,
+        "observed.percent" => observed.percent,
+        "observed.one_per_network" => observed.one_per_network,
+        "observed.settle" => observed.settle,
+        "observed.votes" => observed.votes,
+        "inbound.per_ip" => inbound.per_ip,
+        "inbound.burst" => inbound.burst,
+        "inbound.quiet" => inbound.quiet,
+        "inbound.datagram" => inbound.datagram,
+        "bootstrap.first_pause" => bootstrap.first_pause,
+        "bootstrap.longest_pause" => bootstrap.longest_pause,
+        "bootstrap.routers" => bootstrap.routers,
+    }
+    service: ServiceConfig {
+        "service.peer_ttl" => peer_ttl,
+        "service.peers_per_reply" => peers_per_reply,
+        "service.one_peer_per_ip" => one_peer_per_ip,
+        "storage.bytes" => storage.bytes,
+        "storage.per_key" => storage.per_key,
+        "storage.per_source" => storage.per_source,
+        "storage.per_subnet" => storage.per_subnet,
+    }
+    udp: Udp {
+        "udp.receive_buffer" => receive_buffer,
+        "udp.send_buffer" => send_buffer,
+        "udp.batched" => batched,
+    }
+    driver: DriverConfig {
+        "driver.commands" => commands,
+        "driver.first_pause" => first_pause,
+        "driver.longest_pause" => longest_pause,
+    }
+    dht: Dht {
+        "dht.renewal" => renewal,
+        "dht.requery" => requery,
+    }
 }
 
 impl Settings {
@@ -156,6 +196,7 @@ impl Settings {
         if self.engine.k == 0 || self.engine.alpha == 0 {
             return Err(Failure::usage(format!("{key} = {value}: expected at least 1")));
         }
+        Arc::make_mut(&mut self.changes).push((key.to_owned(), value.clone()));
         Ok(())
     }
 
@@ -165,14 +206,25 @@ impl Settings {
         UdpConfig::default().receive_buffer(receive_buffer).send_buffer(send_buffer).batched(batched)
     }
 
-    /// The description of a read-only node that behaves like this.
+    /// The description of a read-only node that behaves like this. What was not changed is as the node's address
+    /// calls for.
     pub(crate) fn builder(&self) -> Builder {
-        let (engine, service) = (self.engine.clone(), self.service);
+        let (engine, service) = (Arc::clone(&self.changes), Arc::clone(&self.changes));
         bittorrent_profile::Dht::builder()
-            .configure(|config| *config = Config { read_only: true, ..engine })
-            .configure_service(|config| *config = service)
+            .configure(move |config| change(config, &engine))
+            .configure_service(move |config| change(config, &service))
+            .configure_driver(|config| *config = self.driver)
             .renewal(self.dht.renewal)
             .requery(self.dht.requery)
+    }
+}
+
+/// Makes those of the changes that concern these settings. Each was tried when it was read, so none fails.
+fn change(settings: &mut impl Keyed, changes: &[(String, Value)]) {
+    for (key, value) in changes {
+        if let Some(slot) = settings.slot(key) {
+            let _ = slot.set(value);
+        }
     }
 }
 

@@ -35,8 +35,7 @@ pub(crate) async fn client(
     interrupt: &mut Interrupt,
 ) -> anyhow::Result<Dht> {
     let give_up = Instant::now() + args.timeout;
-    let mut settings = Settings::load(args.socket.config.as_deref(), &[])?;
-    settings.engine.lookup.patience = settings.engine.lookup.patience.min(PATIENCE);
+    let settings = Settings::load(args.socket.config.as_deref(), &[])?;
     output.progress("joining", None, "resolving names");
     let hosts = match &args.bootstrap {
         hosts if hosts.is_empty() => Dht::ROUTERS.map(str::to_owned).to_vec(),
@@ -53,7 +52,9 @@ pub(crate) async fn client(
     let transport = bind_for(&args.socket, &resolved, &settings).await?;
     let routers = resolved.iter().map(ToString::to_string);
     // A command that asks again means it, and minds the pause itself.
-    let dht = settings.builder().requery(Duration::ZERO).bootstrap(routers).spawn(transport)?;
+    let builder = settings.builder().requery(Duration::ZERO).bootstrap(routers);
+    let impatient = builder.configure(|config| config.lookup.patience = config.lookup.patience.min(PATIENCE));
+    let dht = impatient.spawn(transport)?;
     wait_until_joined(&dht, &hosts, args.timeout, give_up, output, interrupt).await?;
     Ok(dht)
 }

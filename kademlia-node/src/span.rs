@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// A century: clocks cannot count as far as a `Duration`.
+const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
+
 /// `30s`, `1.5m`, `200ms`, `2h`, `1d`; a bare number is seconds.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -14,7 +17,8 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         unit => return Err(format!("unknown unit `{unit}`, expected ms, s, m, h or d")),
     };
     let number: f64 = digits.parse().map_err(|_| "expected a number and a unit, such as 30s".to_owned())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
+    let span = Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())?;
+    if span > LONGEST { Err("expected at most 36500d".to_owned()) } else { Ok(span) }
 }
 
 /// Seconds with one decimal.
@@ -44,7 +48,7 @@ mod tests {
         {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "s", "-1s", "1 s", "1y", "NaNs", "inf", "1e30d", "é"] {
+        for text in ["", "s", "-1s", "1 s", "1y", "NaNs", "inf", "1e30d", "40000d", "é"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

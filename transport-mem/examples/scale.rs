@@ -1,6 +1,7 @@
-//! How large a simulated network may be: grows one organically, lets it run, looks up in it, and prints what that took.
+//! How large a simulated network may be: makes one, lets it run, looks up in it, and prints what that took.
 //!
-//! `cargo run --release -p transport-mem --example scale -- [nodes] [seed] [minutes]`
+//! `cargo run --release -p transport-mem --example scale -- [nodes] [seed] [minutes] [filled]`: with `filled`, tables are
+//! filled by the oracle; otherwise the network grows as networks do.
 #![allow(clippy::print_stdout, reason = "a program with a report")]
 
 #[path = "../tests/overlay/mod.rs"]
@@ -11,41 +12,58 @@ use std::time::{Duration, Instant};
 
 use kademlia_core::{Config, Event, Key, Keyspace, LookupOptions, Rng};
 use overlay::{Request, Tiny, node};
-use transport_mem::{LinkModel, Simulation};
+use transport_mem::{LinkModel, Simulation, address_v4};
 
 type Net = Simulation<Tiny<20>, Tiny<20>>;
 
 const LOOKUPS: usize = 1_000;
-const BATCH: usize = 1_000;
 
 fn main() {
+    let filled = std::env::args().any(|argument| argument == "filled");
     let mut arguments = std::env::args().skip(1).map_while(|argument| argument.parse::<u64>().ok());
     let count = arguments.next().and_then(|count| usize::try_from(count).ok()).unwrap_or(10_000).max(1);
     let seed = arguments.next().unwrap_or(1);
     let minutes = arguments.next().unwrap_or(60);
 
-    let config = Arc::new(Config::default());
     let mut simulation = Net::new(seed, LinkModel::internet());
+    // All others would count as memory of the nodes.
+    simulation.watch(|_, event| matches!(event, Event::LookupDone { .. }));
     let empty = resident();
-    phase("growing", &mut simulation, |simulation| {
-        while simulation.len() < count {
-            let more = BATCH.min(count - simulation.len());
-            simulation.grow(more, Duration::from_millis(100), |birth| node(birth, &config));
-            // Events that nobody takes are kept, and would count as memory of the nodes.
-            simulation.take_events();
-        }
-        simulation.run_for(Duration::from_secs(60));
-    });
+    if filled {
+        fill(&mut simulation, count);
+    } else {
+        grow(&mut simulation, count);
+    }
     report(&simulation, empty);
     phase("running", &mut simulation, |simulation| {
         simulation.run_for(Duration::from_secs(60 * minutes));
     });
     report(&simulation, empty);
-    simulation.take_events();
     phase("looking up", &mut simulation, |simulation| {
         look_up(simulation, seed);
     });
     println!("trace {:016x}", simulation.trace_hash());
+}
+
+/// A network in which everybody joined through others.
+fn grow(simulation: &mut Net, count: usize) {
+    let config = Arc::new(Config::default());
+    phase("growing", simulation, |simulation| {
+        simulation.grow(count, Duration::from_millis(100), |birth| node(birth, &config));
+        simulation.run_for(Duration::from_secs(60));
+    });
+}
+
+/// A network of strangers who are introduced by the oracle once they are as old as the entries of a table may be.
+fn fill(simulation: &mut Net, count: usize) {
+    let config = Arc::new(Config::default());
+    phase("spawning", simulation, |simulation| {
+        for number in 0..u32::try_from(count).unwrap_or(u32::MAX) {
+            simulation.spawn(address_v4(number), |birth| node(birth, &config));
+        }
+        simulation.run_for(config.table.good_for);
+    });
+    phase("filling", simulation, |simulation| simulation.fill_tables(config.k));
 }
 
 /// Runs one part of the simulation and prints how fast it went.
@@ -85,11 +103,12 @@ fn look_up(simulation: &mut Net, seed: u64) {
         });
     }
     simulation.run_for(Duration::from_secs(30));
+    let census = simulation.census();
     let (mut done, mut exact, mut messages, mut hops, mut took) = (0, 0, 0, 0, Vec::new());
     for (from, event) in simulation.take_events() {
         if let Event::LookupDone { report, .. } = event {
             done += 1;
-            exact += u32::from(report.closest == simulation.closest_live(&report.target, 8, Some(from)));
+            exact += u32::from(report.closest == census.closest(&report.target, 8, Some(from)));
             messages += report.messages;
             hops += report.hops;
             took.push(report.took);

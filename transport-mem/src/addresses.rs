@@ -18,7 +18,9 @@ pub fn address_v4(n: u32) -> SocketAddr {
         first += u8::from(first >= special);
     }
     let [_, fourth, third, second] = (n / ROUTABLE).to_be_bytes();
-    SocketAddr::from((Ipv4Addr::new(first, second, third, fourth.wrapping_add(1)), PORT))
+    // The last octet varies from subnet to subnet: ids bound to addresses (BEP 42) depend on all four.
+    let [spread, ..] = (n % (ROUTABLE << 16)).wrapping_mul(0x9e37_79b1).to_be_bytes();
+    SocketAddr::from((Ipv4Addr::new(first, second, third, fourth.wrapping_add(spread)), PORT))
 }
 
 /// The `n`th IPv6 address. The first 201,326,592 lie in distinct /32s.

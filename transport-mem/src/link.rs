@@ -34,6 +34,9 @@ pub struct LinkModel {
     pub corrupt: f64,
     /// Longest datagram carried, in bytes; longer ones are lost. Typed messages have no length.
     pub mtu: usize,
+    /// Share of all ordered pairs of addresses, drawn once for each, over which nothing ever passes. Where it is small,
+    /// nearly all of these pairs can still be passed in the other direction.
+    pub oneway: f64,
 }
 
 /// One-way latency between two addresses: drawn once for each pair, the same both ways and for the whole run.
@@ -87,6 +90,7 @@ impl LinkModel {
             hold: Duration::ZERO,
             corrupt: 0.0,
             mtu: usize::MAX,
+            oneway: 0.0,
         }
     }
 
@@ -208,7 +212,15 @@ impl Links {
 
     /// Whether datagrams from `from` can reach `to` at all.
     pub fn connected(&self, from: SocketAddr, to: SocketAddr) -> bool {
-        self.groups.is_empty() || self.groups.get(&from) == self.groups.get(&to)
+        (self.groups.is_empty() || self.groups.get(&from) == self.groups.get(&to))
+            && !self.is_blocked(from, to)
+    }
+
+    /// A host has moved: it keeps its group.
+    pub(crate) fn moved(&mut self, from: SocketAddr, to: SocketAddr) {
+        if let Some(group) = self.groups.remove(&from) {
+            self.groups.insert(to, group);
+        }
     }
 
     /// Decides what becomes of a datagram of `len` bytes sent at `now`.
@@ -269,6 +281,17 @@ impl Links {
         write_address(&mut hasher, a.min(b));
         write_address(&mut hasher, a.max(b));
         unit(hasher.finish())
+    }
+
+    /// A hash of the ordered pair, so that it holds for the whole run and nothing is kept for any of n² links.
+    fn is_blocked(&self, from: SocketAddr, to: SocketAddr) -> bool {
+        if self.model.oneway <= 0.0 {
+            return false;
+        }
+        let mut hasher = SipHasher13::new_with_keys(self.seed, 2);
+        write_address(&mut hasher, from);
+        write_address(&mut hasher, to);
+        unit(hasher.finish()) < self.model.oneway
     }
 
     fn in_burst(&self, bursts: &Bursts, now: Instant, from: SocketAddr, to: SocketAddr) -> bool {

@@ -11,6 +11,8 @@ pub struct Counts {
     pub truncated: u64,
     /// Errors on receiving. They cost no datagram: the call was made again.
     pub receive_errors: u64,
+    /// Datagrams sent of which the network says that they reached nobody (ICMP). Only some systems tell.
+    pub unreachable: u64,
     /// Calls that received something; where the system knows batches, `received / receive_calls` is their mean size.
     pub receive_calls: u64,
     /// Datagrams handed to the system.

@@ -7,7 +7,6 @@ mod tests;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::task::Poll;
 use std::time::Duration;
 
 use kademlia_core::runtime::{Inbox, Outbox};
@@ -50,8 +49,8 @@ impl<S: Socket> Sockets<S> {
         self.sockets.iter().map(Socket::local_addr).collect()
     }
 
-    /// Waits until there is at least one datagram, then takes up to a batch from each socket, so that none starves
-    /// another. Nothing is awaited once a datagram is taken: that makes it cancel safe.
+    /// Waits until there is at least one datagram or unreachable address, then takes up to a batch from each socket, so
+    /// that none starves another. Nothing is awaited once something is taken: that makes it cancel safe.
     ///
     /// An error on receiving is usually news of something sent earlier (ICMP), so the call is made again.
     pub(crate) async fn recv(&mut self, inbox: &mut Inbox) -> io::Result<()> {
@@ -78,21 +77,25 @@ impl<S: Socket> Sockets<S> {
     }
 
     async fn readable(&self) -> io::Result<()> {
-        // Every socket is polled, so that each one wakes the task.
-        poll_fn(|cx| {
-            let mut ready = Poll::Pending;
-            for socket in &self.sockets {
-                if let Poll::Ready(result) = socket.poll_readable(cx) {
-                    ready = Poll::Ready(result);
-                }
-            }
-            ready
-        })
-        .await
+        match self.sockets.as_slice() {
+            [] => std::future::pending().await,
+            [socket] => socket.readable().await,
+            // One of each family: there are no more.
+            [v4, v6, ..] => tokio::select! {
+                biased;
+                ready = v4.readable() => ready,
+                ready = v6.readable() => ready,
+            },
+        }
     }
 
     fn receive(&self, socket: &S, inbox: &mut Inbox) -> io::Result<()> {
-        let (mut received, mut truncated) = (0, 0);
+        let (mut received, mut truncated, mut unreachable) = (0, 0, 0);
+        // First, as it takes the errors away that the other call would otherwise return.
+        socket.try_refused(|to| {
+            unreachable += 1;
+            inbox.push_refused(to);
+        });
         let result = socket.try_recv(|from, datagram| {
             received += 1;
             truncated += u64::from(datagram.len() > MAX_DATAGRAM);
@@ -101,6 +104,7 @@ impl<S: Socket> Sockets<S> {
         self.counters.update(|counts| {
             counts.received += received;
             counts.truncated += truncated;
+            counts.unreachable += unreachable;
             counts.receive_calls += u64::from(received > 0);
             let failed = result.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock);
             counts.receive_errors += u64::from(failed);

@@ -10,6 +10,7 @@ use kademlia_core::{
     Config, Contact, DualStack, Family, Instant, Key, Keyspace, Node, Protocol, Reach, Rng, Snapshot,
 };
 
+use super::changes::Changes;
 use super::peers::Searches;
 use super::{Dht, Inner, MainlineHandle};
 use crate::id::NodeId;
@@ -40,8 +41,8 @@ pub struct Builder {
     remembered: Vec<(Family, Snapshot<Key<20>>)>,
     node_id: Option<NodeId>,
     public_ips: Vec<IpAddr>,
-    config: Config,
-    service: ServiceConfig,
+    config: Changes<Config>,
+    service: Changes<ServiceConfig>,
     driver: DriverConfig,
     seed: Option<[u8; 32]>,
     renewal: Duration,
@@ -55,8 +56,8 @@ impl Default for Builder {
             remembered: Vec::new(),
             node_id: None,
             public_ips: Vec::new(),
-            config: Config { read_only: true, ..Config::default() },
-            service: ServiceConfig::default(),
+            config: Changes::default(),
+            service: Changes::default(),
             driver: DriverConfig::default(),
             seed: None,
             renewal: Duration::from_secs(15 * 60),
@@ -82,9 +83,8 @@ impl Builder {
 
     /// Answer others (default: only ask). Open the UDP port first; see [the module](super#what-to-expect-of-a-dht).
     #[must_use]
-    pub fn server(mut self, server: bool) -> Self {
-        self.config.read_only = !server;
-        self
+    pub fn server(self, server: bool) -> Self {
+        self.configure(move |config| config.read_only = !server)
     }
 
     /// The node's id in both networks (default: remembered, derived from the public address, or random).
@@ -103,9 +103,8 @@ impl Builder {
 
     /// Keep nodes whose ids do not fit their addresses out of the table, and announce to none of them (BEP 42).
     #[must_use]
-    pub fn strict_bep42(mut self, strict: bool) -> Self {
-        self.service.strict_bep42 = strict;
-        self
+    pub fn strict_bep42(self, strict: bool) -> Self {
+        self.configure_service(move |config| config.strict_bep42 = strict)
     }
 
     /// How often an [`Announcement`](super::Announcement) is renewed (default: 15 min, half of what nodes keep it).
@@ -122,17 +121,25 @@ impl Builder {
         self
     }
 
-    /// Changes the engine's limits and constants.
+    /// Changes the engine's limits and constants. Run for each node when it starts, on the defaults that its address
+    /// calls for ([`spawn`](Self::spawn)): what is set here holds wherever the node is bound.
     #[must_use]
-    pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Self {
-        change(&mut self.config);
+    pub fn configure(mut self, change: impl Fn(&mut Config) + Send + Sync + 'static) -> Self {
+        self.config.add(change);
         self
     }
 
-    /// Changes the answering side's limits and constants.
+    /// Changes the answering side's limits and constants, as [`configure`](Self::configure) does the engine's.
     #[must_use]
-    pub fn configure_service(mut self, change: impl FnOnce(&mut ServiceConfig)) -> Self {
-        change(&mut self.service);
+    pub fn configure_service(mut self, change: impl Fn(&mut ServiceConfig) + Send + Sync + 'static) -> Self {
+        self.service.add(change);
+        self
+    }
+
+    /// Changes the limits of the task that carries the node.
+    #[must_use]
+    pub fn configure_driver(mut self, change: impl FnOnce(&mut DriverConfig)) -> Self {
+        change(&mut self.driver);
         self
     }
 
@@ -147,7 +154,8 @@ impl Builder {
     /// Starts the node on the current tokio runtime, one task, and returns without waiting for the network.
     ///
     /// A node bound to a loopback or private address treats such addresses as routable and counts nothing per IP
-    /// address or subnet; one bound to a public or unspecified address never does.
+    /// address or subnet, unless it was [configured](Self::configure) to; one bound to a public or unspecified address
+    /// has neither of these defaults.
     ///
     /// # Errors
     /// [`SpawnError`].
@@ -156,16 +164,17 @@ impl Builder {
             Some(seed) => seed,
             None => system_seed()?,
         });
-        let bound = transport.local_addrs()?;
-        let families: Vec<_> =
-            bound.into_iter().map(|addr| (Family::of(&addr), addr, Reach::of_bound(addr))).collect();
-        let mut nodes = families.iter().map(|(family, _, reach)| self.node(*family, *reach, &mut rng));
-        let stack = nodes.by_ref().fold((None, None), |(v4, v6), (family, node)| match family {
-            Family::V4 => (Some(node), v6),
-            Family::V6 => (v4, Some(node)),
-        });
-        drop(nodes);
-        let (driver, handle) = Driver::new(transport, self.driver, |_| DualStack::new(stack.0, stack.1));
+        let (mut v4, mut v6, mut families) = (None, None, Vec::new());
+        for bound in transport.local_addrs()? {
+            let family = Family::of(&bound);
+            let node = self.node(family, Reach::of_bound(bound), &mut rng);
+            families.push((family, bound, node.config().reach));
+            match family {
+                Family::V4 => v4 = Some(node),
+                Family::V6 => v6 = Some(node),
+            }
+        }
+        let (driver, handle) = Driver::new(transport, self.driver, |_| DualStack::new(v4, v6));
         tokio::spawn(driver.run());
         let contacts = self.remembered.drain(..).flat_map(|(_, snapshot)| snapshot.contacts).collect();
         let join = join(handle.clone(), contacts, std::mem::take(&mut self.bootstrap));
@@ -173,7 +182,7 @@ impl Builder {
         let inner = Inner {
             handle,
             families,
-            strict_bep42: self.service.strict_bep42,
+            strict_bep42: self.service.apply(ServiceConfig::default()).strict_bep42,
             renewal: self.renewal,
             searches: Searches::new(self.requery),
             resolving,
@@ -181,18 +190,19 @@ impl Builder {
         Ok(Dht { inner: Arc::new(inner) })
     }
 
-    fn node(&self, family: Family, reach: Reach, rng: &mut Rng) -> (Family, Node<Mainline, MainlineService>) {
+    fn node(&self, family: Family, reach: Reach, rng: &mut Rng) -> Node<Mainline, MainlineService> {
         let id = self.id(family, rng);
+        let (config, service) = (Config { read_only: true, ..Config::default() }, ServiceConfig::default());
         let (config, service) = match reach {
-            Reach::Global => (self.config.clone(), self.service),
-            Reach::Private => (self.config.clone().private_network(), self.service.private_network()),
+            Reach::Global => (config, service),
+            Reach::Private => (config.private_network(), service.private_network()),
         };
-        let service = MainlineService::new(service, rng.fork());
-        let mut node = Node::new(service, id, config, rng.fork(), Instant::ZERO);
+        let service = MainlineService::new(self.service.apply(service), rng.fork());
+        let mut node = Node::new(service, id, self.config.apply(config), rng.fork(), Instant::ZERO);
         if !self.bootstrap.is_empty() {
             node.expect_bootstrap();
         }
-        (family, node)
+        node
     }
 
     /// The given id; else the remembered or a random one, made to fit the public address.
@@ -216,10 +226,8 @@ pub(super) async fn add_contacts(
     contacts: Vec<Contact<Key<20>>>,
 ) -> Result<(), Closed> {
     let add = move |shell: &mut Shell<_, _>, now| {
-        for family in [Family::V4, Family::V6] {
-            let own = contacts.iter().filter(|contact| Family::of(&contact.addr) == family).copied();
-            let own: Vec<_> = own.collect();
-            if let Some(node) = shell.stack.node_mut(family).filter(|_| !own.is_empty()) {
+        for (node, own) in shell.stack.share(&contacts, |contact| contact.addr) {
+            if !own.is_empty() {
                 node.add_contacts(now, &own);
             }
         }
@@ -230,17 +238,14 @@ pub(super) async fn add_contacts(
 /// Gives each node the addresses of its family.
 pub(super) async fn add_nodes(handle: &MainlineHandle, addrs: Vec<SocketAddr>) -> Result<(), Closed> {
     let add = move |shell: &mut Shell<_, _>, now| {
-        for family in [Family::V4, Family::V6] {
-            let own: Vec<_> = addrs.iter().copied().filter(|addr| Family::of(addr) == family).collect();
-            match shell.stack.node_mut(family) {
+        for (node, own) in shell.stack.share(&addrs, |addr| *addr) {
+            if node.is_bootstrapped() {
                 // Routers are few and asked again and again; this may be many, and once is enough.
-                Some(node) if node.is_bootstrapped() => {
-                    for addr in own {
-                        node.request(now, addr, None, Mainline::ping());
-                    }
+                for addr in own {
+                    node.request(now, addr, None, Mainline::ping());
                 }
-                Some(node) if !own.is_empty() => node.bootstrap(now, &own),
-                _ => {}
+            } else if !own.is_empty() {
+                node.bootstrap(now, &own);
             }
         }
     };

@@ -32,6 +32,7 @@
 
 mod announce;
 mod builder;
+mod changes;
 mod peers;
 mod state;
 

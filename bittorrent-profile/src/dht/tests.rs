@@ -1,1 +1,113 @@
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
 
+use kademlia_core::runtime::{Inbox, Outbox, Transport};
+use kademlia_core::{Config, Contact, Family, Key, Reach};
+
+use super::*;
+use crate::service::ServiceConfig;
+
+/// Sockets that nothing comes from, bound wherever a test needs them.
+struct Silent(Vec<SocketAddr>);
+
+#[async_trait::async_trait]
+impl Transport for Silent {
+    async fn recv(&mut self, _: &mut Inbox) -> io::Result<()> {
+        std::future::pending().await
+    }
+
+    async fn send(&mut self, outbox: &mut Outbox) -> io::Result<()> {
+        outbox.clear();
+        Ok(())
+    }
+
+    fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        Ok(self.0.clone())
+    }
+}
+
+fn spawn(builder: Builder, bound: &[&str]) -> Dht {
+    builder.spawn(Silent(bound.iter().map(|addr| addr.parse().unwrap()).collect())).unwrap()
+}
+
+/// What the node of one family is configured to.
+async fn configs(dht: &Dht, family: Family) -> (Config, ServiceConfig) {
+    dht.handle()
+        .with(move |shell, _| {
+            let node = shell.stack.node(family).unwrap();
+            (node.config().clone(), *node.service().config())
+        })
+        .await
+        .unwrap()
+}
+
+fn read_only() -> Config {
+    Config { read_only: true, ..Config::default() }
+}
+
+#[tokio::test]
+async fn fs_b10_what_the_user_sets_holds_on_a_private_address_and_the_rest_is_relaxed() {
+    let builder = Dht::builder()
+        .configure(|config| config.inbound.per_ip = 10)
+        .configure_service(|config| config.storage.per_source = 7)
+        .configure(|config| config.table.per_subnet = 3);
+    let dht = spawn(builder, &["127.0.0.1:1"]);
+    let (config, service) = configs(&dht, Family::V4).await;
+    let mut expected = read_only().private_network();
+    (expected.inbound.per_ip, expected.table.per_subnet) = (10, 3);
+    assert_eq!(config, expected);
+    let mut expected = ServiceConfig::default().private_network();
+    expected.storage.per_source = 7;
+    assert_eq!(service, expected);
+}
+
+#[tokio::test]
+async fn each_family_has_the_defaults_of_its_own_address() {
+    let builder = Dht::builder().server(true).strict_bep42(true).configure(|config| config.k = 20);
+    let dht = spawn(builder, &["203.0.113.1:1", "[2a00::1]:1"]);
+    let public = Config { k: 20, ..Config::default() };
+    let (v4, v6) = (configs(&dht, Family::V4).await, configs(&dht, Family::V6).await);
+    assert_eq!(v4.0, public.clone().private_network(), "documentation addresses are not routable");
+    assert_eq!(v6, (public, ServiceConfig { strict_bep42: true, ..ServiceConfig::default() }));
+    assert!(v4.1.strict_bep42);
+}
+
+#[tokio::test]
+async fn a_description_may_be_used_again_and_the_last_change_wins() {
+    let builder = Dht::builder().configure(|config| config.alpha = 4).server(true);
+    let again = builder.clone().configure(|config| config.alpha = 5).server(false);
+    let (first, _) = configs(&spawn(builder, &["127.0.0.1:1"]), Family::V4).await;
+    let (second, _) = configs(&spawn(again, &["127.0.0.1:1"]), Family::V4).await;
+    assert_eq!((first.alpha, first.read_only), (4, false));
+    assert_eq!((second.alpha, second.read_only), (5, true));
+}
+
+#[tokio::test]
+async fn reach_is_a_setting_like_any_other() {
+    let builder = Dht::builder().configure(|config| config.reach = Reach::Private);
+    let dht = spawn(builder, &["0.0.0.0:1"]);
+    assert_eq!(configs(&dht, Family::V4).await.0, Config { reach: Reach::Private, ..read_only() });
+}
+
+#[tokio::test]
+async fn contacts_and_addresses_go_to_the_node_of_their_family() {
+    let dual = || spawn(Dht::builder(), &["127.0.0.1:1", "[::1]:1"]);
+    let asked = async |dht: &Dht| {
+        let families = dht.state().await.unwrap().families;
+        families.iter().map(|family| family.counters.asked).collect::<Vec<_>>()
+    };
+    let addrs = ["127.0.0.1:2", "[::1]:2", "[::1]:3"].map(|addr| addr.parse().unwrap());
+    let (first, second) = (dual(), dual());
+    first.add_contacts(addrs.map(|addr| Contact::new(Key::new([1; 20]), addr)).to_vec()).await.unwrap();
+    assert_eq!(asked(&first).await, [1, 2]);
+    second.add_nodes(addrs.to_vec()).await.unwrap();
+    assert_eq!(asked(&second).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn the_driver_is_configured_too() {
+    let pause = Duration::from_millis(3);
+    let builder = Dht::builder().configure_driver(|driver| driver.first_pause = pause);
+    assert!(format!("{builder:?}").contains("first_pause: 3ms"));
+}

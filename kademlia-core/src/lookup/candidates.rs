@@ -1,8 +1,9 @@
-//! Everyone a lookup has heard of, nearest first.
+//! Everyone a path of a lookup has heard of, nearest first.
 
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
+use super::window::{Rules, Window};
 use crate::contact::Contact;
 use crate::key::Keyspace;
 
@@ -24,7 +25,8 @@ pub(super) enum State {
 }
 
 /// Who else stands for a fresh contact's key or address.
-enum Claim {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Claim {
     /// Nobody.
     Free,
     /// The key was asked elsewhere and may yet answer.
@@ -34,10 +36,44 @@ enum Claim {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Candidate<K> {
+pub(super) struct Candidate<K> {
     contact: Contact<K>,
+    /// The first 64 bits of its distance to the target.
+    distance: u64,
     state: State,
     hop: u8,
+    bound: bool,
+    /// Within the window of the walk that is under way.
+    member: bool,
+}
+
+impl<K: Copy> Candidate<K> {
+    pub(super) fn contact(&self) -> Contact<K> {
+        self.contact
+    }
+
+    /// How many referrals led to it.
+    pub(super) fn hop(&self) -> u8 {
+        self.hop
+    }
+}
+
+impl<K> Candidate<K> {
+    pub(super) fn distance(&self) -> u64 {
+        self.distance
+    }
+
+    pub(super) fn is_bound(&self) -> bool {
+        self.bound
+    }
+
+    fn ip(&self) -> IpAddr {
+        self.contact.addr.ip()
+    }
+
+    fn is_pending_at(&self, addr: SocketAddr) -> bool {
+        self.contact.addr == addr && matches!(self.state, State::Asked | State::Stalled)
+    }
 }
 
 /// Whom to ask next.
@@ -47,7 +83,7 @@ pub(super) enum Choice<K> {
     Fresh(Contact<K>),
     /// Everyone near enough is asked, not everyone has answered.
     Pending,
-    /// The k nearest that live have answered; or all there are.
+    /// Everyone wanted has answered; or all there are.
     Complete,
 }
 
@@ -73,7 +109,7 @@ impl<K: Keyspace> Candidates<K> {
     }
 
     /// Adds a contact not heard of before. At the limit the farthest fresh candidate gives way.
-    pub(super) fn insert(&mut self, contact: Contact<K>, hop: u8) {
+    pub(super) fn insert(&mut self, contact: Contact<K>, bound: bool, hop: u8) {
         let Err(at) = self.find(&contact) else { return };
         if self.list.len() >= self.limit {
             let farthest = self.list.iter().rposition(|candidate| candidate.state == State::Fresh);
@@ -84,32 +120,45 @@ impl<K: Keyspace> Candidates<K> {
                 _ => return,
             }
         }
-        self.list.insert(at, Candidate { contact, state: State::Fresh, hop });
+        let distance = self.target.head() ^ contact.key.head();
+        self.list.insert(at, Candidate { contact, distance, state: State::Fresh, hop, bound, member: false });
     }
 
-    /// The next step towards k answers.
-    pub(super) fn next(&mut self, k: usize) -> Choice<K> {
-        let mut counted = 0;
+    /// The next step towards an answer from everyone the rules want. `elsewhere` tells how other paths stand to a
+    /// contact.
+    pub(super) fn next(&mut self, rules: Rules, elsewhere: impl Fn(&Contact<K>) -> Claim) -> Choice<K> {
+        let mut window = Window::new(rules);
         let mut pending = false;
         for at in 0..self.list.len() {
-            let Some(candidate) = self.list.get(at).copied() else { break };
+            let (nearer, rest) = self.list.split_at_mut(at);
+            let Some(current) = rest.first_mut() else { break };
+            current.member = false;
+            let candidate = *current;
+            if window.is_full(candidate.distance) {
+                break;
+            }
+            if !window.wants(&candidate) || matches!(candidate.state, State::Failed | State::Struck) {
+                continue;
+            }
+            let members = nearer.iter().filter(|nearer| nearer.member).map(Candidate::ip);
+            if window.is_crowded(candidate.ip(), &members) {
+                // It stays fresh: if a nearer one of its network fails, its turn comes.
+                continue;
+            }
             match candidate.state {
-                State::Fresh => match self.claim(&candidate.contact) {
+                State::Fresh => match self.claim(&candidate.contact).max(elsewhere(&candidate.contact)) {
                     Claim::Free => return Choice::Fresh(candidate.contact),
                     Claim::Contested => pending = true,
                     Claim::Taken => self.strike(at),
                 },
-                State::Asked => {
-                    pending = true;
-                    counted += 1;
+                State::Asked | State::Answered => {
+                    pending |= candidate.state == State::Asked;
+                    current.member = true;
+                    window.take(&candidate);
                 }
                 // It may be dead: the window reaches past it, and the result waits for it.
                 State::Stalled => pending = true,
-                State::Answered => counted += 1,
                 State::Failed | State::Struck => {}
-            }
-            if counted == k {
-                break;
             }
         }
         if pending { Choice::Pending } else { Choice::Complete }
@@ -123,7 +172,7 @@ impl<K: Keyspace> Candidates<K> {
 
     /// Whether a fresh contact may be asked: no address twice, so that nobody can be made a target by many names,
     /// and no key twice unless its first address proved wrong.
-    fn claim(&self, contact: &Contact<K>) -> Claim {
+    pub(super) fn claim(&self, contact: &Contact<K>) -> Claim {
         let mut claim = Claim::Free;
         for held in &self.list {
             let asked = !matches!(held.state, State::Fresh | State::Struck);
@@ -138,28 +187,22 @@ impl<K: Keyspace> Candidates<K> {
         claim
     }
 
-    /// Moves a candidate into a state; gives back the one it left.
-    pub(super) fn turn(&mut self, contact: &Contact<K>, state: State) -> Option<State> {
-        let at = self.find(contact).ok()?;
-        let candidate = self.list.get_mut(at)?;
-        Some(core::mem::replace(&mut candidate.state, state))
+    /// Marks a fresh candidate as asked; false if there is no such candidate.
+    pub(super) fn ask(&mut self, contact: &Contact<K>) -> bool {
+        let candidate = self.find(contact).ok().and_then(|at| self.list.get_mut(at));
+        let fresh = candidate.filter(|candidate| candidate.state == State::Fresh);
+        fresh.map(|candidate| candidate.state = State::Asked).is_some()
     }
 
-    /// The same for the candidate that was asked at `addr`.
-    pub(super) fn turn_addr(&mut self, addr: SocketAddr, state: State) -> Option<State> {
+    /// Moves the candidate that was asked at `addr` into a state; gives back the one it left, and its hop.
+    pub(super) fn turn(&mut self, addr: SocketAddr, state: State) -> Option<(State, u8)> {
         let candidate = self.list.iter_mut().find(|held| held.is_pending_at(addr))?;
-        Some(core::mem::replace(&mut candidate.state, state))
+        Some((core::mem::replace(&mut candidate.state, state), candidate.hop))
     }
 
-    /// How many referrals led to the candidate that was asked at `addr`.
-    pub(super) fn hop(&self, addr: SocketAddr) -> Option<u8> {
-        self.list.iter().find(|held| held.is_pending_at(addr)).map(|held| held.hop)
-    }
-
-    /// Those that answered, nearest first, with the referrals that led to them.
-    pub(super) fn answered(&self) -> impl Iterator<Item = (Contact<K>, u8)> {
-        let answered = self.list.iter().filter(|held| held.state == State::Answered);
-        answered.map(|held| (held.contact, held.hop))
+    /// Those that answered, nearest first.
+    pub(super) fn answered(&self) -> impl Iterator<Item = &Candidate<K>> {
+        self.list.iter().filter(|held| held.state == State::Answered)
     }
 
     pub(super) fn memory(&self) -> usize {
@@ -167,8 +210,22 @@ impl<K: Keyspace> Candidates<K> {
     }
 }
 
-impl<K> Candidate<K> {
-    fn is_pending_at(&self, addr: SocketAddr) -> bool {
-        self.contact.addr == addr && matches!(self.state, State::Asked | State::Stalled)
+/// Those of `answered`, nearest first, that the rules want.
+pub(super) fn chosen<'a, K: Keyspace>(
+    answered: impl Iterator<Item = &'a Candidate<K>>,
+    rules: Rules,
+) -> Vec<&'a Candidate<K>> {
+    let mut window = Window::new(rules);
+    let mut chosen = Vec::new();
+    for candidate in answered {
+        if window.is_full(candidate.distance) {
+            break;
+        }
+        let members = chosen.iter().map(|member: &&Candidate<K>| member.ip());
+        if window.wants(candidate) && !window.is_crowded(candidate.ip(), &members) {
+            window.take(candidate);
+            chosen.push(candidate);
+        }
     }
+    chosen
 }

@@ -1,10 +1,13 @@
-//! The iterative search of the Kademlia paper (section 2.3), as a state machine without I/O, clock or messages.
+//! The iterative search of the Kademlia paper (section 2.3), over one path or over several that share no node
+//! (S/Kademlia, section 4.4), as a state machine without I/O, clock or messages.
 
 mod candidates;
 mod queue;
+mod window;
 
 pub use queue::LookupLimit;
 pub(crate) use queue::Queue;
+pub(crate) use window::Rules;
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -13,7 +16,7 @@ use core::time::Duration;
 use crate::contact::Contact;
 use crate::key::Keyspace;
 use crate::time::Instant;
-use candidates::{Candidates, State};
+use candidates::{Candidate, Candidates, Choice, Claim, State, chosen};
 
 /// Names a lookup or a publish of one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,11 +28,26 @@ impl From<u64> for LookupId {
     }
 }
 
+/// How hard a lookup is to mislead, and so how many messages it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effort {
+    /// The k closest, along one path, as in the Kademlia paper.
+    Plain,
+    /// Also everybody who is as near to the target as the 20th of the network's nodes should be
+    /// ([`LookupConfig::dense`](crate::LookupConfig::dense)): a crowd at the target does not hide who stands behind it.
+    Dense,
+    /// `Dense` until the first answer, then `Hardened`: first results come as soon, the last are as safe.
+    Reinforced,
+    /// `Dense` along several paths that share no node, each with a result of its own, and in each also the k closest
+    /// whose keys are bound to their addresses ([`Service::is_bound`](crate::Service::is_bound)).
+    Hardened,
+}
+
 /// What a lookup wants done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next<K> {
-    /// Send the request to this contact, then report [`Lookup::asked`] or [`Lookup::failed`].
-    Ask(Contact<K>),
+    /// Send the request to this contact on behalf of this path, and report that it was [`asked`](Lookup::asked).
+    Ask(Contact<K>, usize),
     /// Nothing until an answer or a deadline.
     Wait,
     /// It is over.
@@ -39,8 +57,11 @@ pub(crate) enum Next<K> {
 /// How one lookup is bounded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    pub(crate) k: usize,
+    /// What each path looks for.
+    pub(crate) rules: Rules,
+    /// Requests in flight on each path.
     pub(crate) alpha: usize,
+    /// Candidates of all paths.
     pub(crate) candidates: usize,
     pub(crate) messages: usize,
     pub(crate) time: Duration,
@@ -65,35 +86,49 @@ pub struct LookupReport<K> {
     pub took: Duration,
     /// Whether all of `closest` were confirmed. Otherwise a bound on messages or time ended the lookup.
     pub complete: bool,
+    /// Whether the nodes around the target stand over four times as dense as the network's size explains: perhaps
+    /// somebody put them there (T1).
+    pub crowded: bool,
 }
+
+/// A contact, and whether its key is bound to its address.
+pub(crate) type Vouched<K> = (Contact<K>, bool);
 
 /// One lookup. Generic over the key alone: it says whom to ask, the node knows what.
 ///
-/// It ends when the k closest candidates that are not known to be dead have all answered, or at a bound.
-/// It never forgets a candidate because a round was full (A6); it asks no key and no address twice (P24);
-/// it keeps at most α requests in flight that have not passed their soft deadline.
+/// It ends when on every path the wanted candidates that are not known to be dead have all answered, or at a bound.
+/// It never forgets a candidate because a round was full (A6); it asks no key and no address twice, on whatever path
+/// (P24); a path asks only whom its own nodes named (P29); it keeps at most α requests of a path in flight that have
+/// not passed their soft deadline.
 #[derive(Debug)]
 pub(crate) struct Lookup<K> {
     target: K,
     bounds: Bounds,
-    candidates: Candidates<K>,
+    paths: Vec<Path<K>>,
     started: Instant,
-    /// In flight and within the soft deadline.
-    in_flight: usize,
     asked: usize,
     answered: usize,
     messages: usize,
     exhausted: bool,
 }
 
+#[derive(Debug)]
+struct Path<K> {
+    candidates: Candidates<K>,
+    /// In flight and within the soft deadline.
+    in_flight: usize,
+}
+
 impl<K: Keyspace> Lookup<K> {
-    pub(crate) fn new(now: Instant, target: K, bounds: Bounds) -> Self {
+    pub(crate) fn new(now: Instant, target: K, paths: usize, bounds: Bounds) -> Self {
+        let paths = paths.max(1);
+        let limit = (bounds.candidates / paths).max(bounds.rules.k);
+        let path = || Path { candidates: Candidates::new(target, limit), in_flight: 0 };
         Lookup {
             target,
             bounds,
-            candidates: Candidates::new(target, bounds.candidates),
+            paths: core::iter::repeat_with(path).take(paths).collect(),
             started: now,
-            in_flight: 0,
             asked: 0,
             answered: 0,
             messages: 0,
@@ -106,9 +141,28 @@ impl<K: Keyspace> Lookup<K> {
         self.started + self.bounds.time
     }
 
-    /// Adds a starting point.
-    pub(crate) fn seed(&mut self, contact: Contact<K>) {
-        self.candidates.insert(contact, 1);
+    /// Adds starting points, nearest first, and deals them out among the paths.
+    pub(crate) fn seed(&mut self, contacts: impl IntoIterator<Item = Vouched<K>>) {
+        let paths = self.paths.len();
+        for (at, (contact, bound)) in contacts.into_iter().enumerate() {
+            if let Some(path) = self.paths.get_mut(at % paths) {
+                path.candidates.insert(contact, bound, 1);
+            }
+        }
+    }
+
+    /// Goes on along `paths` in all, by `rules` from now on; the new ones start from `contacts`, nearest first.
+    pub(crate) fn reinforce(
+        &mut self,
+        paths: usize,
+        rules: Rules,
+        contacts: impl IntoIterator<Item = Vouched<K>>,
+    ) {
+        let bounds = Bounds { rules, ..self.bounds };
+        let mut further = Lookup::new(self.started, self.target, paths.saturating_sub(1), bounds);
+        further.seed(contacts);
+        self.bounds = bounds;
+        self.paths.append(&mut further.paths);
     }
 
     /// What to do now. Changes nothing but to mark candidates that must not be asked.
@@ -117,17 +171,36 @@ impl<K: Keyspace> Lookup<K> {
             self.exhausted = true;
             return Next::Done;
         }
-        match self.candidates.next(self.bounds.k) {
-            candidates::Choice::Complete => Next::Done,
-            candidates::Choice::Fresh(contact) if self.in_flight < self.bounds.alpha => Next::Ask(contact),
-            _ => Next::Wait,
+        let mut next = Next::Done;
+        for at in 0..self.paths.len() {
+            match self.choose(at) {
+                Some(Choice::Fresh(contact)) => return Next::Ask(contact, at),
+                Some(Choice::Complete) => {}
+                Some(Choice::Pending) | None => next = Next::Wait,
+            }
         }
+        next
     }
 
-    /// The contact was asked.
-    pub(crate) fn asked(&mut self, contact: &Contact<K>) {
-        if self.candidates.turn(contact, State::Asked).is_some() {
-            self.in_flight += 1;
+    /// The next step of one path; `None` if it may not take it now.
+    fn choose(&mut self, at: usize) -> Option<Choice<K>> {
+        let (before, rest) = self.paths.split_at_mut(at);
+        let (path, after) = rest.split_first_mut()?;
+        let others = || before.iter().chain(after.iter());
+        let elsewhere = |contact: &Contact<K>| {
+            others().map(|other| other.candidates.claim(contact)).max().unwrap_or(Claim::Free)
+        };
+        let choice = path.candidates.next(self.bounds.rules, elsewhere);
+        let may_ask = path.in_flight < self.bounds.alpha;
+        (may_ask || !matches!(choice, Choice::Fresh(_))).then_some(choice)
+    }
+
+    /// The contact was asked on behalf of the path.
+    pub(crate) fn asked(&mut self, contact: &Contact<K>, path: usize) {
+        if let Some(path) = self.paths.get_mut(path)
+            && path.candidates.ask(contact)
+        {
+            path.in_flight += 1;
             self.asked += 1;
             self.messages += 1;
         }
@@ -140,49 +213,92 @@ impl<K: Keyspace> Lookup<K> {
 
     /// The request to `addr` passed its soft deadline: its slot is free, its answer still counts.
     pub(crate) fn stalled(&mut self, addr: SocketAddr) {
-        if self.candidates.turn_addr(addr, State::Stalled) == Some(State::Asked) {
-            self.in_flight -= 1;
-        }
+        self.turn(addr, State::Stalled);
     }
 
     /// The request to `addr` failed for good.
     pub(crate) fn failed(&mut self, addr: SocketAddr) {
-        if self.candidates.turn_addr(addr, State::Failed) == Some(State::Asked) {
-            self.in_flight -= 1;
-        }
+        self.turn(addr, State::Failed);
     }
 
     /// `addr` answered and named these contacts.
-    pub(crate) fn answered(&mut self, addr: SocketAddr, named: impl IntoIterator<Item = Contact<K>>) {
-        let Some(hop) = self.candidates.hop(addr) else { return };
-        match self.candidates.turn_addr(addr, State::Answered) {
-            Some(State::Asked) => self.in_flight -= 1,
-            Some(State::Stalled) => {}
-            _ => return,
+    pub(crate) fn answer(&mut self, addr: SocketAddr, named: impl IntoIterator<Item = Vouched<K>>) {
+        let Some((path, hop)) = self.turn(addr, State::Answered) else { return };
+        for (contact, bound) in named {
+            path.candidates.insert(contact, bound, hop.saturating_add(1));
         }
         self.answered += 1;
-        for contact in named {
-            self.candidates.insert(contact, hop.saturating_add(1));
-        }
     }
 
-    /// What was found so far.
-    pub(crate) fn report(&self, now: Instant) -> LookupReport<K> {
-        let closest: Vec<_> = self.candidates.answered().take(self.bounds.k).collect();
+    /// Moves the candidate that was asked at `addr` into a state; gives back its path and its hop.
+    fn turn(&mut self, addr: SocketAddr, state: State) -> Option<(&mut Path<K>, u8)> {
+        for path in &mut self.paths {
+            if let Some((left, hop)) = path.candidates.turn(addr, state) {
+                path.in_flight -= usize::from(left == State::Asked);
+                return Some((path, hop));
+            }
+        }
+        None
+    }
+
+    pub(crate) fn target(&self) -> K {
+        self.target
+    }
+
+    /// How many nodes have answered.
+    pub(crate) fn answers(&self) -> usize {
+        self.answered
+    }
+
+    /// Where a value belongs, nearest first: what each path wanted of those that answered and are `willing`.
+    pub(crate) fn holders(&self, willing: impl Fn(&Contact<K>) -> bool) -> Vec<Contact<K>> {
+        let mut holders: Vec<_> = self
+            .paths
+            .iter()
+            .flat_map(|path| {
+                let willing = path.candidates.answered().filter(|answered| willing(&answered.contact()));
+                chosen(willing, self.bounds.rules)
+            })
+            .map(Candidate::contact)
+            .collect();
+        holders.sort_by(|a, b| self.target.cmp_distance(&a.key, &b.key));
+        holders
+    }
+
+    /// The up to `n` nodes closest to the target that answered and whose keys are bound to their addresses.
+    pub(crate) fn closest_bound(&self, n: usize) -> Vec<Contact<K>> {
+        let rules = Rules { k: n, most: 0, bound: false, ..self.bounds.rules };
+        let bound = self.answered().into_iter().filter(|answered| answered.is_bound());
+        chosen(bound, rules).into_iter().map(Candidate::contact).collect()
+    }
+
+    /// Who answered on any path, nearest first.
+    fn answered(&self) -> Vec<&Candidate<K>> {
+        let mut answered: Vec<_> = self.paths.iter().flat_map(|path| path.candidates.answered()).collect();
+        answered.sort_by(|a, b| self.target.cmp_distance(&a.contact().key, &b.contact().key));
+        answered
+    }
+
+    /// What was found so far: up to `k` nodes.
+    pub(crate) fn report(&self, now: Instant, k: usize) -> LookupReport<K> {
+        let closest =
+            chosen(self.answered().into_iter(), Rules { k, most: 0, bound: false, ..self.bounds.rules });
         LookupReport {
             target: self.target,
-            hops: closest.iter().map(|(_, hop)| usize::from(*hop)).max().unwrap_or(0),
-            closest: closest.into_iter().map(|(contact, _)| contact).collect(),
+            hops: closest.iter().map(|found| usize::from(found.hop())).max().unwrap_or(0),
+            closest: closest.into_iter().map(Candidate::contact).collect(),
             asked: self.asked,
             answered: self.answered,
             messages: self.messages,
             took: now.since(self.started),
             complete: !self.exhausted,
+            crowded: false,
         }
     }
 
     pub(crate) fn memory(&self) -> usize {
-        self.candidates.memory()
+        let candidates: usize = self.paths.iter().map(|path| path.candidates.memory()).sum();
+        candidates + self.paths.capacity() * size_of::<Path<K>>()
     }
 }
 

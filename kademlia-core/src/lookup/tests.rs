@@ -9,28 +9,30 @@ use super::*;
 use crate::key::Key;
 use crate::rng::Rng;
 
-type K = Key<2>;
+type Key2 = Key<2>;
 
+const K: usize = 4;
+const RULES: Rules = Rules { k: K, radius: 0, most: 0, bound: false, per_subnet: 0, per_wide_subnet: 0 };
 const BOUNDS: Bounds =
-    Bounds { k: 4, alpha: 3, candidates: 512, messages: 400, time: Duration::from_secs(20) };
+    Bounds { rules: RULES, alpha: 3, candidates: 512, messages: 400, time: Duration::from_secs(20) };
 
-fn contact(n: u16) -> Contact<K> {
+fn contact(n: u16) -> Contact<Key2> {
     let [high, low] = n.to_be_bytes();
     Contact::new(Key::new([high, low]), SocketAddr::from(([1, 2, high, low], 6881)))
 }
 
-fn sorted(target: K, mut nodes: Vec<Contact<K>>) -> Vec<Contact<K>> {
+fn sorted(target: Key2, mut nodes: Vec<Contact<Key2>>) -> Vec<Contact<Key2>> {
     nodes.sort_by(|a, b| target.cmp_distance(&a.key, &b.key));
     nodes
 }
 
 /// What Kademlia's tables guarantee, and no more: of those that share exactly i bits, k at random, or all if they are fewer.
-fn table_of(node: &Contact<K>, nodes: &[Contact<K>], rng: &mut Rng) -> Vec<Contact<K>> {
+fn table_of(node: &Contact<Key2>, nodes: &[Contact<Key2>], rng: &mut Rng) -> Vec<Contact<Key2>> {
     let mut table = Vec::new();
-    for shared in 0..K::BITS {
-        let beside = |other: &&Contact<K>| other.key.common_prefix(&node.key) == shared;
+    for shared in 0..Key2::BITS {
+        let beside = |other: &&Contact<Key2>| other.key.common_prefix(&node.key) == shared;
         let mut bucket: Vec<_> = nodes.iter().filter(beside).copied().collect();
-        while bucket.len() > BOUNDS.k {
+        while bucket.len() > K {
             bucket.swap_remove(rng.below(bucket.len()));
         }
         table.extend(bucket);
@@ -41,27 +43,27 @@ fn table_of(node: &Contact<K>, nodes: &[Contact<K>], rng: &mut Rng) -> Vec<Conta
 /// Runs a lookup in which every asked node is answered, stalled or failed in an order drawn from `rng`.
 /// Nodes in `dead` fail. Each node names the k closest it knows.
 struct Run {
-    report: LookupReport<K>,
-    asked: Vec<Contact<K>>,
+    report: LookupReport<Key2>,
+    asked: Vec<Contact<Key2>>,
     most_in_flight: usize,
 }
 
-fn run(nodes: &[Contact<K>], dead: &BTreeSet<SocketAddr>, target: K, rng: &mut Rng) -> Run {
-    let mut lookup = Lookup::new(Instant::ZERO, target, BOUNDS);
-    let mut knows: BTreeMap<SocketAddr, Vec<Contact<K>>> = BTreeMap::new();
+fn run(nodes: &[Contact<Key2>], dead: &BTreeSet<SocketAddr>, target: Key2, rng: &mut Rng) -> Run {
+    let mut lookup = Lookup::new(Instant::ZERO, target, 1, BOUNDS);
+    let mut knows: BTreeMap<SocketAddr, Vec<Contact<Key2>>> = BTreeMap::new();
     for node in nodes {
         knows.insert(node.addr, table_of(node, nodes, rng));
     }
     for _ in 0..3 {
-        lookup.seed(nodes[rng.below(nodes.len())]);
+        lookup.seed([(nodes[rng.below(nodes.len())], false)]);
     }
-    let mut flying: Vec<(Contact<K>, bool)> = Vec::new();
+    let mut flying: Vec<(Contact<Key2>, bool)> = Vec::new();
     let mut asked = Vec::new();
     let mut most_in_flight = 0;
     loop {
         match lookup.next(Instant::ZERO) {
-            Next::Ask(contact) => {
-                lookup.asked(&contact);
+            Next::Ask(contact, path) => {
+                lookup.asked(&contact, path);
                 asked.push(contact);
                 flying.push((contact, false));
             }
@@ -78,14 +80,14 @@ fn run(nodes: &[Contact<K>], dead: &BTreeSet<SocketAddr>, target: K, rng: &mut R
                         lookup.failed(contact.addr);
                     } else {
                         let closest = sorted(target, knows[&contact.addr].clone());
-                        lookup.answered(contact.addr, closest.into_iter().take(BOUNDS.k));
+                        lookup.answer(contact.addr, closest.into_iter().take(K).map(|named| (named, false)));
                     }
                 }
             }
         }
         most_in_flight = most_in_flight.max(flying.iter().filter(|(_, stalled)| !stalled).count());
     }
-    Run { report: lookup.report(Instant::ZERO), asked, most_in_flight }
+    Run { report: lookup.report(Instant::ZERO, K), asked, most_in_flight }
 }
 
 proptest! {
@@ -98,7 +100,7 @@ proptest! {
         let nodes: Vec<_> = ids.into_iter().map(contact).collect();
         let target = contact(target).key;
         let run = run(&nodes, &BTreeSet::new(), target, &mut Rng::from_number(seed));
-        let expected: Vec<_> = sorted(target, nodes).into_iter().take(BOUNDS.k).collect();
+        let expected: Vec<_> = sorted(target, nodes).into_iter().take(K).collect();
         prop_assert_eq!(&run.report.closest, &expected);
         prop_assert!(run.report.complete);
         prop_assert!(run.most_in_flight <= BOUNDS.alpha);
@@ -118,7 +120,7 @@ proptest! {
         prop_assert!(run.report.closest.iter().all(|found| !dead.contains(&found.addr)), "P26: responders only");
         // Every live candidate named by anyone and nearer than the result's last is in the result.
         let last = run.report.closest.last().map(|last| last.key);
-        if run.report.closest.len() == BOUNDS.k {
+        if run.report.closest.len() == K {
             for node in run.asked.iter().filter(|node| !dead.contains(&node.addr)) {
                 let nearer = last.is_some_and(|last| target.cmp_distance(&node.key, &last).is_lt());
                 prop_assert!(!nearer || run.report.closest.contains(node));
@@ -130,15 +132,15 @@ proptest! {
 #[test]
 fn fs_b10_messages_time_and_candidates_are_bounded() {
     let bounds = Bounds { messages: 5, candidates: 4, ..BOUNDS };
-    let mut lookup = Lookup::new(Instant::ZERO, contact(0).key, bounds);
+    let mut lookup = Lookup::new(Instant::ZERO, contact(0).key, 1, bounds);
     for n in 1..100 {
-        lookup.seed(contact(100 - n));
+        lookup.seed([(contact(100 - n), false)]);
     }
     let mut asked = Vec::new();
     loop {
         match lookup.next(Instant::ZERO) {
-            Next::Ask(contact) => {
-                lookup.asked(&contact);
+            Next::Ask(contact, path) => {
+                lookup.asked(&contact, path);
                 lookup.failed(contact.addr);
                 asked.push(contact);
             }
@@ -149,32 +151,32 @@ fn fs_b10_messages_time_and_candidates_are_bounded() {
     // The four nearest are kept, the farther ones gave way.
     assert_eq!(asked, [1, 2, 3, 4].map(contact));
 
-    let mut endless = Lookup::new(Instant::ZERO, contact(0).key, Bounds { messages: 5, ..BOUNDS });
+    let mut endless = Lookup::new(Instant::ZERO, contact(0).key, 1, Bounds { messages: 5, ..BOUNDS });
     for n in 1..100 {
-        endless.seed(contact(n));
+        endless.seed([(contact(n), false)]);
     }
-    while let Next::Ask(contact) = endless.next(Instant::ZERO) {
-        endless.asked(&contact);
+    while let Next::Ask(contact, path) = endless.next(Instant::ZERO) {
+        endless.asked(&contact, path);
         endless.failed(contact.addr);
     }
-    assert_eq!(endless.report(Instant::ZERO).messages, 5);
-    assert!(!endless.report(Instant::ZERO).complete);
+    assert_eq!(endless.report(Instant::ZERO, K).messages, 5);
+    assert!(!endless.report(Instant::ZERO, K).complete);
 
-    let mut slow = Lookup::new(Instant::ZERO, contact(0).key, BOUNDS);
-    slow.seed(contact(1));
-    assert!(matches!(slow.next(Instant::ZERO), Next::Ask(_)));
+    let mut slow = Lookup::new(Instant::ZERO, contact(0).key, 1, BOUNDS);
+    slow.seed([(contact(1), false)]);
+    assert!(matches!(slow.next(Instant::ZERO), Next::Ask(..)));
     assert_eq!(slow.next(Instant::from_secs(20)), Next::Done);
 }
 
 #[test]
 fn a_wrong_address_for_a_key_does_not_hide_the_right_one() {
-    let mut lookup = Lookup::new(Instant::ZERO, contact(0).key, BOUNDS);
+    let mut lookup = Lookup::new(Instant::ZERO, contact(0).key, 1, BOUNDS);
     let right = contact(1);
     let wrong = Contact::new(right.key, SocketAddr::from(([1, 1, 1, 1], 1)));
-    lookup.seed(wrong);
-    lookup.seed(right);
-    assert_eq!(lookup.next(Instant::ZERO), Next::Ask(wrong));
-    lookup.asked(&wrong);
+    lookup.seed([(wrong, false)]);
+    lookup.seed([(right, false)]);
+    assert_eq!(lookup.next(Instant::ZERO), Next::Ask(wrong, 0));
+    lookup.asked(&wrong, 0);
     lookup.failed(wrong.addr);
-    assert_eq!(lookup.next(Instant::ZERO), Next::Ask(right));
+    assert_eq!(lookup.next(Instant::ZERO), Next::Ask(right, 0));
 }

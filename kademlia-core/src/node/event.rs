@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::contact::Contact;
-use crate::lookup::{LookupId, LookupReport};
+use crate::lookup::{Effort, LookupId, LookupReport};
 use crate::protocol::Protocol;
 use crate::publish::Stored;
 use crate::rpc::RequestId;
@@ -17,8 +17,11 @@ pub struct LookupOptions {
     pub answers: bool,
     /// Size of the result, if not the configured k.
     pub k: Option<usize>,
-    /// Requests in flight, if not the configured α.
+    /// Requests in flight on each path, if not the configured α.
     pub alpha: Option<usize>,
+    /// How hard to mislead it has to be. By default a publish is [`Hardened`](Effort::Hardened), a lookup for answers
+    /// [`Reinforced`](Effort::Reinforced), any other [`Dense`](Effort::Dense).
+    pub effort: Option<Effort>,
 }
 
 /// Something the host may want to know. To be fetched with [`Node::poll_event`](crate::Node::poll_event).
@@ -122,6 +125,8 @@ pub struct Counters {
     pub failed: u64,
     /// Pings to unverified senders.
     pub verifications: u64,
+    /// Lookups whose target was crowded beyond what the network's size explains (T1).
+    pub crowded: u64,
     /// Replies dropped because the host did not fetch them.
     pub overflowed: u64,
 }

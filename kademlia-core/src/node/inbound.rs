@@ -128,6 +128,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             return;
         };
         self.counters.answered += 1;
+        self.on_heard(now);
         if let Some(seen) = observed {
             self.on_vote(now, from.addr, seen);
         }
@@ -150,6 +151,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                 self.end_request(id, Ok(answered));
             }
             Cause::Join => self.join_answered(now, from, &named),
+            Cause::Reply => {}
             Cause::Verify => self.verify.answered(from.addr.ip()),
             Cause::Keepalive => {
                 for contact in named.iter() {
@@ -180,6 +182,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             return;
         };
         self.counters.answered += 1;
+        self.on_heard(now);
         self.on_refused(now, &pending, code, text);
     }
 
@@ -190,7 +193,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             Cause::Store(id) => self.store_refused(id, pending.to, code, text),
             Cause::Request(id) => self.end_request(id, Err(Failure::Refused { code, text })),
             Cause::Join => self.join_failed(now),
-            Cause::Verify | Cause::Keepalive => {}
+            Cause::Reply | Cause::Verify | Cause::Keepalive => {}
         }
     }
 

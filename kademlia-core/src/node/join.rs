@@ -11,8 +11,8 @@ use crate::contact::Contact;
 use crate::lookup::{LookupId, LookupReport};
 use crate::protocol::Protocol;
 use crate::rpc::Cause;
-use crate::service::Service;
-use crate::time::Instant;
+use crate::service::{Admission, Service};
+use crate::time::{Instant, soonest};
 
 /// Remembered contacts asked in one attempt, and remembered in all.
 const BATCH: usize = 16;
@@ -117,7 +117,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             return;
         }
         self.join.attempts = 0;
-        if self.join.is_done() && self.table.counts(now).alive() > 0 {
+        if self.join.is_done() && self.table.counts(now).good > 0 {
             // In already: whoever is new is asked all the same, and nobody has to wait for it.
             self.ask_for_the_way_in(now);
             return;
@@ -190,10 +190,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             self.join.lookup = Some(self.start_own(now, self.local(), request, Purpose::Join));
         }
         if let Some(search) = self.join.lookup.and_then(|id| self.searches.get_mut(id)) {
-            search.lookup.seed(from);
-            for contact in named.iter() {
-                search.lookup.seed(*contact);
-            }
+            search.lookup.seed([from].iter().chain(named.iter()).map(|contact| (*contact, false)));
         } else {
             for contact in named.iter() {
                 self.consider(now, contact);
@@ -218,6 +215,19 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.refresh_next(now);
     }
 
+    /// Takes contacts into the table as if each had just answered, and the node as joined. For simulations, which know
+    /// who is there; on a network, only [`add_contacts`](Self::add_contacts) asks them first.
+    pub fn preload(&mut self, now: Instant, contacts: &[Contact<P::Key>]) {
+        let now = self.advance(now);
+        for contact in contacts.iter().filter(|contact| self.config.reach.admits(contact.addr)) {
+            if self.service.admit(contact) == Admission::Eligible {
+                self.table.answered(now, *contact, None);
+            }
+        }
+        self.maintenance.entry_doubted(soonest([self.table.next_due(), self.table.next_refresh()]));
+        self.join.stage = Stage::Done;
+    }
+
     /// A node that knew nobody has its first entry: the others found it, so it is in (E1: a network's first node).
     pub(super) fn found_by_others(&mut self) {
         if matches!(self.join.stage, Stage::Idle | Stage::Expecting) {
@@ -226,9 +236,14 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         }
     }
 
-    /// Nobody is left in the table: the way in has to be found again.
+    /// Nobody in the table is good any more: the way in has to be found again, through those who were there first and
+    /// then through the routers (T20).
     pub(super) fn rejoin_if_isolated(&mut self, now: Instant) {
-        if self.join.is_done() && self.table.counts(now).alive() == 0 {
+        if self.join.is_done() && self.table.counts(now).good == 0 {
+            let local = self.local();
+            let mut known = Vec::new();
+            self.table.closest(now, &local, BATCH, &mut known);
+            self.join.add_contacts(known.into_iter());
             self.start_joining(now, false);
         }
     }

@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::Node;
+use super::hearing::PROBE;
 use super::search::Purpose;
 use crate::config::TableConfig;
 use crate::contact::Contact;
@@ -16,7 +17,7 @@ use crate::service::{Admission, Service};
 use crate::time::{Instant, soonest};
 
 /// Between two steps: at most one entry is asked again a second.
-const PACE: Duration = Duration::from_secs(1);
+pub(super) const PACE: Duration = Duration::from_secs(1);
 
 /// What is due, and what is under way.
 #[derive(Debug, Default)]
@@ -53,11 +54,17 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             return;
         }
         self.verify.forget(now);
-        if let Some(contact) = self.table.due(now) {
+        let deaf = self.hearing.is_deaf();
+        let asked = if deaf { self.table.longest_unasked() } else { self.table.due(now) };
+        if let Some(contact) = asked {
             self.recheck(now, &contact);
         }
-        self.refresh_next(now);
         self.rejoin_if_isolated(now);
+        if deaf {
+            self.maintenance.due = Some(now + self.rng.jittered(PROBE));
+            return;
+        }
+        self.refresh_next(now);
         let next = soonest([self.table.next_due(), self.table.next_refresh()]);
         self.maintenance.due = next.map(|due| due.max(now + self.rng.jittered(PACE)));
     }

@@ -1,6 +1,7 @@
 //! One Kademlia node: the engine.
 
 mod event;
+mod hearing;
 mod inbound;
 mod join;
 mod maintenance;
@@ -24,12 +25,15 @@ use crate::publish::MakeRequest;
 use crate::rng::Rng;
 use crate::rpc::{Cause, InboundQuota, RequestId, RoundTrips, Transactions, VerifyQuota};
 use crate::service::{ReadOnly, Service, Ticket};
+use crate::size::{NetworkSize, Sizes};
 use crate::snapshot::Snapshot;
 use crate::table::Table;
 use crate::time::{Instant, soonest};
+use hearing::Hearing;
 use join::Join;
 use maintenance::Maintenance;
 use observed::Observed;
+use outbound::Outgoing;
 use search::{Plan, Searches};
 
 /// One Kademlia node on one socket address. Performs no I/O, reads no clock, and draws from a generator seeded by the
@@ -65,11 +69,13 @@ pub struct Node<P: Protocol, S = ReadOnly> {
     verify: VerifyQuota,
     inbound: InboundQuota,
     observed: Observed,
+    sizes: Sizes,
+    hearing: Hearing,
     /// Contacts of the other address family that replies have named since they were last taken.
     foreign: Vec<Contact<P::Key>>,
     /// The other family's node knows few: ask for its contacts along with ours.
     seek_foreign: bool,
-    outbox: VecDeque<(SocketAddr, Message<P>)>,
+    outbox: VecDeque<Outgoing<P>>,
     events: VecDeque<Event<P>>,
     counters: Counters,
     next_id: u64,
@@ -99,6 +105,8 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             verify: VerifyQuota::new(config.verify),
             inbound: InboundQuota::new(config.inbound, &mut rng),
             observed: Observed::new(config.observed),
+            sizes: Sizes::default(),
+            hearing: Hearing::default(),
             foreign: Vec::new(),
             seek_foreign: false,
             outbox: VecDeque::new(),
@@ -241,7 +249,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     /// Appends the next datagram to `out`; gives back where it goes, or `None` if there is nothing to send.
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> Option<SocketAddr> {
         // Read and dropped where it lies: a message can be a kilobyte, and moving it takes as long as writing it.
-        let (to, message) = self.outbox.front()?;
+        let Outgoing { to, message, .. } = self.outbox.front()?;
         let to = *to;
         P::Codec::encode(message, out);
         self.outbox.drain(..1);
@@ -251,9 +259,14 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
 
     /// The next message to send and where: [`poll_transmit`](Self::poll_transmit) for hosts without bytes.
     pub fn poll_message(&mut self) -> Option<(SocketAddr, Message<P>)> {
-        let next = self.outbox.pop_front();
+        let Outgoing { to, message, .. } = self.outbox.pop_front()?;
         self.settle_outbox();
-        next
+        Some((to, message))
+    }
+
+    /// Why the next message is sent: for traces, to be read before it is polled.
+    pub fn next_cause(&self) -> Option<Cause> {
+        self.outbox.front().map(|outgoing| outgoing.cause)
     }
 
     /// The next event.
@@ -323,6 +336,13 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.observed.agreed()
     }
 
+    /// How many nodes the network has, as far as lookups have shown; `None` before there were enough of them.
+    pub fn network_size(&self) -> Option<NetworkSize> {
+        let known = self.table.len();
+        let bound = self.table.iter().filter(|entry| self.service.is_bound(&entry.contact())).count();
+        self.sizes.estimate(bound as f64 / known.max(1) as f64)
+    }
+
     /// Whether the way into the network was found.
     pub fn is_bootstrapped(&self) -> bool {
         self.join.is_done()
@@ -346,7 +366,8 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             + self.verify.memory()
             + self.inbound.memory()
             + self.observed.memory()
-            + self.outbox.capacity() * size_of::<(SocketAddr, Message<P>)>()
+            + self.sizes.memory()
+            + self.outbox.capacity() * size_of::<Outgoing<P>>()
             + self.events.capacity() * size_of::<Event<P>>()
             + self.foreign.capacity() * size_of::<Contact<P::Key>>()
     }

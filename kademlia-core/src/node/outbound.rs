@@ -11,6 +11,14 @@ use crate::rpc::{Cause, Expiry, Pending, RequestId};
 use crate::service::{Reply, Service};
 use crate::time::Instant;
 
+/// A message on its way out, and why.
+#[derive(Debug)]
+pub(super) struct Outgoing<P: Protocol> {
+    pub(super) to: SocketAddr,
+    pub(super) message: Message<P>,
+    pub(super) cause: Cause,
+}
+
 /// Replies that wait for a host that does not fetch them; further ones are dropped.
 const OUTBOX: usize = 1_024;
 
@@ -27,7 +35,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         let Some(transaction) = self.transactions.open(now, to, expected, cause, &mut self.rng) else {
             return false;
         };
-        self.transmit_request(to, transaction, request);
+        self.transmit_request(to, transaction, cause, request);
         true
     }
 
@@ -48,9 +56,16 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         }
     }
 
-    fn transmit_request(&mut self, to: SocketAddr, transaction: TransactionId, request: P::Request) {
+    fn transmit_request(
+        &mut self,
+        to: SocketAddr,
+        transaction: TransactionId,
+        cause: Cause,
+        request: P::Request,
+    ) {
         let body = Body::Request { sender: self.local(), read_only: self.config.read_only, request };
-        self.outbox.push_back((to, Message { transaction, observed: None, body }));
+        let message = Message { transaction, observed: None, body };
+        self.outbox.push_back(Outgoing { to, message, cause });
         self.counters.asked += 1;
     }
 
@@ -65,7 +80,8 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             self.counters.overflowed += 1;
             return;
         }
-        self.outbox.push_back((to, Message { transaction, observed: Some(to), body }));
+        let message = Message { transaction, observed: Some(to), body };
+        self.outbox.push_back(Outgoing { to, message, cause: Cause::Reply });
         self.counters.served += 1;
     }
 
@@ -101,21 +117,20 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             cause => Some(self.own_request(cause)),
         };
         if let Some(request) = request {
-            self.transmit_request(pending.to, transaction, request);
+            self.transmit_request(pending.to, transaction, pending.cause, request);
         }
     }
 
     fn on_failed(&mut self, now: Instant, pending: &Pending<P::Key>) {
         self.counters.failed += 1;
         if let Some(key) = pending.expected {
-            self.table.failed(now, &Contact::new(key, pending.to));
-            self.maintenance.entry_doubted(self.table.next_due());
+            self.on_unheard(now, &Contact::new(key, pending.to), pending.first_sent());
         }
         match pending.cause {
             Cause::Lookup(id) | Cause::Store(id) => self.search_failed(id, pending.to),
             Cause::Request(id) => self.end_request(id, Err(Failure::TimedOut)),
             Cause::Join => self.join_failed(now),
-            Cause::Verify | Cause::Keepalive => {}
+            Cause::Reply | Cause::Verify | Cause::Keepalive => {}
         }
     }
 

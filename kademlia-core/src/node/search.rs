@@ -9,12 +9,17 @@ use core::net::SocketAddr;
 use super::{Event, LookupOptions, Named, Node};
 use crate::config::LookupConfig;
 use crate::contact::Contact;
-use crate::lookup::{Bounds, Lookup, LookupId, LookupLimit, Next, Queue};
+use crate::lookup::{
+    Bounds, Effort, Lookup, LookupId, LookupLimit, LookupReport, Next, Queue, Rules, Vouched,
+};
 use crate::protocol::Protocol;
 use crate::publish::{MakeRequest, Outcome, Publish};
 use crate::rpc::Cause;
 use crate::service::Service;
 use crate::time::{Instant, soonest};
+
+/// Times as dense as the network's size explains: the nodes around a target are a crowd (T1).
+const CROWDED: f64 = 4.0;
 
 /// What a search is for, and so what its end means.
 #[derive(Debug)]
@@ -60,7 +65,8 @@ impl<P: Protocol> Plan<P> {
 pub(super) struct Search<P: Protocol> {
     pub(super) lookup: Lookup<P::Key>,
     pub(super) request: P::Request,
-    k: usize,
+    options: LookupOptions,
+    effort: Effort,
     purpose: Purpose<P>,
 }
 
@@ -144,22 +150,67 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
 
     fn start(&mut self, now: Instant, id: LookupId, plan: Plan<P>) {
         let Plan { target, request, options, purpose } = plan;
+        let effort = options.effort.unwrap_or(match purpose {
+            Purpose::Find { answers: true } => Effort::Reinforced,
+            Purpose::Find { answers: false } => Effort::Dense,
+            Purpose::Publish(_) => Effort::Hardened,
+            Purpose::Join | Purpose::Refresh => Effort::Plain,
+        });
         let config = &self.config.lookup;
         let bounds = Bounds {
-            k: options.k.unwrap_or(self.config.k).max(1),
+            rules: self.rules(effort, &options),
             alpha: options.alpha.unwrap_or(self.config.alpha).max(1),
             candidates: config.candidates,
             messages: config.messages,
             time: config.time,
         };
-        let mut lookup = Lookup::new(now, target, bounds);
-        let mut seeds: Vec<Contact<P::Key>> = Vec::new();
-        self.table.closest(now, &target, bounds.k.max(self.config.k), &mut seeds);
-        for contact in seeds {
-            lookup.seed(contact);
-        }
-        let search = Search { lookup, request, k: bounds.k, purpose };
+        let paths = if effort == Effort::Hardened { config.paths } else { 1 };
+        let mut lookup = Lookup::new(now, target, paths, bounds);
+        lookup.seed(self.starting_points(now, &target, paths));
+        let search = Search { lookup, request, options, effort, purpose };
         self.searches.running.insert(id, Box::new(search));
+    }
+
+    /// What a lookup, or each of its paths, looks for.
+    fn rules(&self, effort: Effort, options: &LookupOptions) -> Rules {
+        let config = &self.config.lookup;
+        let hardened = effort == Effort::Hardened;
+        // Several paths together reach beyond the dense radius anyway.
+        let dense = !hardened && effort > Effort::Plain && config.dense != 0;
+        let size = dense.then(|| self.network_size()).flatten();
+        Rules {
+            k: if hardened { config.per_path } else { options.k.unwrap_or(self.config.k) }.max(1),
+            radius: size.map_or(0, |size| size.radius(config.dense)),
+            most: config.dense_most,
+            bound: hardened,
+            per_subnet: config.per_subnet,
+            per_wide_subnet: config.per_wide_subnet,
+        }
+    }
+
+    /// The contacts of the table to begin with, nearest first. Those beyond the first few for each path are only asked
+    /// if the nearer ones turn out to be dead.
+    fn starting_points(&self, now: Instant, target: &P::Key, paths: usize) -> Vec<Vouched<P::Key>> {
+        let mut contacts: Vec<Contact<P::Key>> = Vec::new();
+        self.table.closest(now, target, self.config.k.saturating_mul(paths + 3), &mut contacts);
+        contacts.into_iter().map(|contact| (contact, self.service.is_bound(&contact))).collect()
+    }
+
+    /// The first answer is in: what began as a plain lookup goes on as a hardened one.
+    fn reinforce(&mut self, now: Instant, id: LookupId) {
+        let Some(search) = self.searches.running.get(&id) else { return };
+        if search.effort != Effort::Reinforced || search.lookup.answers() == 0 {
+            return;
+        }
+        let (target, options) = (search.lookup.target(), search.options);
+        let rules = self.rules(Effort::Hardened, &options);
+        let paths = self.config.lookup.paths.max(1);
+        // The first path began with the nearest.
+        let seeds = self.starting_points(now, &target, paths).into_iter().skip(self.config.k);
+        if let Some(search) = self.searches.running.get_mut(&id) {
+            search.effort = Effort::Hardened;
+            search.lookup.reinforce(paths, rules, seeds);
+        }
     }
 
     /// Lets every search take the steps it can, and waiting ones in where one ended or bootstrap did.
@@ -196,15 +247,16 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     }
 
     fn step_search(&mut self, now: Instant, id: LookupId) {
+        self.reinforce(now, id);
         while let Some(search) = self.searches.running.get_mut(&id) {
             if search.deadline().is_none() {
                 return self.step_store(now, id);
             }
             match search.lookup.next(now) {
                 // What has no room now gets it when an outstanding request ends, and then every search steps again.
-                Next::Ask(contact) if !self.transactions.has_room(contact.addr.ip()) => return,
-                Next::Ask(contact) => {
-                    search.lookup.asked(&contact);
+                Next::Ask(contact, _) if !self.transactions.has_room(contact.addr.ip()) => return,
+                Next::Ask(contact, path) => {
+                    search.lookup.asked(&contact, path);
                     let request = search.request.clone();
                     self.ask(now, contact.addr, Some(contact.key), Cause::Lookup(id), request);
                 }
@@ -217,16 +269,31 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     fn end_lookup(&mut self, now: Instant, id: LookupId) {
         self.transactions.cancel(Cause::Lookup(id));
         let Some(mut search) = self.searches.running.remove(&id) else { return };
-        let report = search.lookup.report(now);
+        let mut report = search.lookup.report(now, search.options.k.unwrap_or(self.config.k).max(1));
+        self.learn_size(&search.lookup, &mut report);
         match &mut search.purpose {
             Purpose::Find { .. } => self.events.push_back(Event::LookupDone { lookup: id, report }),
             Purpose::Join => self.joined(now, &report),
             Purpose::Refresh => self.refreshed(now, id),
             Purpose::Publish(publish) => {
-                publish.begin(search.k, report);
+                let holders = search.lookup.holders(|contact| publish.has_offer_of(contact));
+                publish.begin(&holders, report);
                 self.searches.running.insert(id, search);
             }
         }
+    }
+
+    /// What the result says of the network's size, and the network's size of the result.
+    fn learn_size(&mut self, lookup: &Lookup<P::Key>, report: &mut LookupReport<P::Key>) {
+        if !report.complete {
+            return;
+        }
+        let expected = self.network_size();
+        let found = self.sizes.record(&report.target, &report.closest, self.config.k);
+        self.sizes.record_bound(&report.target, &lookup.closest_bound(self.config.k));
+        report.crowded =
+            found.zip(expected).is_some_and(|(found, expected)| found > CROWDED * expected.nodes);
+        self.counters.crowded += u64::from(report.crowded);
     }
 
     /// Sends what storing requests may be sent; ends the publish once all holders have answered or failed.
@@ -261,7 +328,8 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         named: &Named<P::Key>,
     ) {
         let Some(search) = self.searches.running.get_mut(&lookup) else { return };
-        search.lookup.answered(from.addr, named.iter().copied());
+        let service = &self.service;
+        search.lookup.answer(from.addr, named.iter().map(|contact| (*contact, service.is_bound(contact))));
         match &mut search.purpose {
             Purpose::Find { answers: true } => {
                 let response = response.clone();

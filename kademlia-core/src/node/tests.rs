@@ -283,7 +283,8 @@ fn fs_a7_a_publish_sends_each_holder_what_its_own_answer_allows() {
     }
     events(&mut node);
     let make = Box::new(|from: &Contact<Key<1>>, _: &Told| (from.key != Key::new([3])).then_some(Ask::Put));
-    node.publish(Instant::ZERO, Key::ZERO, Ask::Near(Key::ZERO), make, LookupOptions::default()).unwrap();
+    let options = LookupOptions { effort: Some(crate::Effort::Plain), ..LookupOptions::default() };
+    node.publish(Instant::ZERO, Key::ZERO, Ask::Near(Key::ZERO), make, options).unwrap();
     let mut stored = None;
     while stored.is_none() {
         for (to, message) in sent(&mut node) {

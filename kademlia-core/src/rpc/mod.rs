@@ -28,9 +28,12 @@ impl From<u64> for RequestId {
     }
 }
 
-/// Why a request was sent. Every packet that is not a reply has exactly one cause (P6).
+/// Why a message is sent. Every one has exactly one cause (P6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
+#[non_exhaustive]
+pub enum Cause {
+    /// The answer to a request.
+    Reply,
     /// A step of a lookup.
     Lookup(LookupId),
     /// The storing half of a publish.
@@ -56,6 +59,12 @@ pub(crate) struct Pending<K> {
     attempt: u8,
     phase: Phase,
     due: Instant,
+}
+
+impl<K> Pending<K> {
+    pub(crate) fn first_sent(&self) -> Instant {
+        self.first_sent
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,10 +13,13 @@ use crate::protocol::Protocol;
 use crate::service::Service;
 use crate::time::Instant;
 
+/// A century is never; the system's clock cannot count as far as a `Duration`.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// Limits of a driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DriverConfig {
-    /// Commands that wait for the driver; a handle waits for room.
+    /// Commands that wait for the driver, at least one; a handle waits for room.
     pub commands: usize,
     /// First pause after the transport failed to receive; doubles up to `longest_pause`.
     pub first_pause: Duration,
@@ -141,7 +144,8 @@ impl<P: Protocol, S: Service<P> + Send + 'static, T: Transport> Driver<P, S, T> 
     }
 
     fn pause_receiving(&mut self) {
-        self.pause = (self.pause * 2).clamp(self.config.first_pause, self.config.longest_pause);
+        let DriverConfig { first_pause, longest_pause, .. } = self.config;
+        self.pause = self.pause.saturating_mul(2).max(first_pause).min(longest_pause.min(NEVER));
         self.resume = Some(Clock::now() + self.pause);
     }
 
@@ -150,9 +154,7 @@ impl<P: Protocol, S: Service<P> + Send + 'static, T: Transport> Driver<P, S, T> 
     }
 
     fn clock(&self, at: Instant) -> Clock {
-        // A century is never; tokio's clock cannot count further than it can.
-        let from_epoch = at.since(Instant::ZERO).min(Duration::from_secs(100 * 365 * 86_400));
-        self.epoch + from_epoch
+        self.epoch + at.since(Instant::ZERO).min(NEVER)
     }
 }
 

@@ -169,13 +169,21 @@ impl<P: Protocol, S: Service<P> + Send + 'static> Handle<P, S> {
         Ok(receiver.await.map_err(|_| Closed)?)
     }
 
-    /// Every event of every node from now on, `capacity` of them held; a reader that falls behind misses some.
+    /// Every event of every node from now on, `capacity` of them held; a reader that falls behind misses some. Of a node
+    /// that has joined already, [`Event::Bootstrapped`] comes first.
     ///
     /// # Errors
     /// [`Closed`] if the driver has stopped.
     pub async fn events(&self, capacity: usize) -> Result<mpsc::Receiver<(Family, Event<P>)>, Closed> {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
-        self.with(move |shell, _| shell.listeners.push(sender)).await?;
+        self.with(move |shell, _| {
+            // Between two turns no event waits, so none comes twice.
+            for (family, _) in shell.stack.nodes().filter(|(_, node)| node.is_bootstrapped()) {
+                let _ = sender.try_send((family, Event::Bootstrapped));
+            }
+            shell.listeners.push(sender);
+        })
+        .await?;
         Ok(receiver)
     }
 

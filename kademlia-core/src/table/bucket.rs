@@ -80,13 +80,6 @@ impl<K: Keyspace> Ranked<'_, K> {
     }
 }
 
-/// The first 64 bits of a key, zeros after a shorter one.
-fn head<K: Keyspace>(key: &K) -> u64 {
-    let bytes = key.as_bytes();
-    let short = || bytes.iter().zip((0..8).rev()).map(|(byte, at)| u64::from(*byte) << (8 * at)).sum();
-    bytes.first_chunk().map_or_else(short, |head| u64::from_be_bytes(*head))
-}
-
 /// Gives the up to `wanted` eligible entries closest to `target`, nearest first, to `out`; returns how many.
 ///
 /// Selects by insertion into an array on the stack: no allocation. More than [`CHUNK`] take a pass for each chunk.
@@ -97,7 +90,7 @@ pub(super) fn nearest<K: Keyspace>(
     eligible: impl Fn(&Entry<K>) -> bool,
     out: &mut impl Extend<Contact<K>>,
 ) -> usize {
-    let origin = head(target);
+    let origin = target.head();
     let mut given = 0;
     let mut last: Option<Ranked<'_, K>> = None;
     while given < wanted {
@@ -105,7 +98,7 @@ pub(super) fn nearest<K: Keyspace>(
         let mut chunk = [None::<Ranked<'_, K>>; CHUNK];
         let mut len = 0;
         for entry in entries {
-            let ranked = Ranked { head: origin ^ head(entry.key()), entry };
+            let ranked = Ranked { head: origin ^ entry.key().head(), entry };
             let before =
                 |other: &Option<Ranked<'_, K>>| other.is_some_and(|other| ranked.is_nearer(&other, target));
             // The array is sorted: who does not come before its end does not come into a full one.

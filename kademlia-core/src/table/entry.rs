@@ -126,6 +126,21 @@ impl<K: Keyspace> Entry<K> {
         self.seen
     }
 
+    pub(super) fn checked(&self) -> Stamp {
+        self.checked
+    }
+
+    /// Makes it due at once.
+    pub(super) fn doubt(&mut self) {
+        self.checked = Stamp::ZERO;
+    }
+
+    /// Makes it due as soon as one in doubt is.
+    pub(super) fn unheard(&mut self, now: Instant, config: &TableConfig) {
+        let early = config.keepalive - config.keepalive / DOUBT;
+        self.checked = Stamp::new(Instant::ZERO + now.since(Instant::ZERO + early));
+    }
+
     pub(super) fn answered(&mut self, now: Instant, rtt: Option<Duration>) {
         self.failures = 0;
         self.seen = Stamp::new(now);

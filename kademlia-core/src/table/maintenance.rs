@@ -41,6 +41,20 @@ impl<K: Keyspace> Table<K> {
         (at <= now).then(|| entry.contact())
     }
 
+    /// The entry that was not asked for the longest time, due or not.
+    pub fn longest_unasked(&self) -> Option<Contact<K>> {
+        self.entries.iter().min_by_key(|entry| entry.checked()).map(Entry::contact)
+    }
+
+    /// Makes every entry that is not good [`due`](Self::due): after a long silence, some may be back.
+    pub fn doubt(&mut self, now: Instant) {
+        for entry in &mut self.entries {
+            if entry.quality(now, &self.config) != Quality::Good {
+                entry.doubt();
+            }
+        }
+    }
+
     /// When [`due`](Self::due) will next name an entry.
     pub fn next_due(&self) -> Option<Instant> {
         self.entries.iter().filter_map(|entry| entry.due(&self.config)).min()

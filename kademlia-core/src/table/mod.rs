@@ -138,6 +138,14 @@ impl<K: Keyspace> Table<K> {
         promoted
     }
 
+    /// An exchange with the contact failed, and so did all others: that says nothing of it. It is asked again soon.
+    pub fn unheard(&mut self, now: Instant, contact: &Contact<K>) {
+        let config = self.config;
+        if let Some(entry) = self.find(contact).and_then(|index| self.entries.get_mut(index)) {
+            entry.unheard(now, &config);
+        }
+    }
+
     /// Whether a sender that has not answered us yet is worth a verification ping: it is unknown, or known to have
     /// been elsewhere and now questionable, and an answer would give it a place or have a questionable entry asked.
     pub fn wants(&self, now: Instant, contact: &Contact<K>) -> bool {

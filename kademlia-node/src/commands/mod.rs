@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use bittorrent_profile::NodeId;
 use kademlia_core::{Contact, Key};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::prelude::*;
 
 use crate::cli::{Cli, Command, Global};
 use crate::exit::{Exit, Failure, verdict};
@@ -64,14 +66,12 @@ fn start_log(global: &Global, is_node: bool) -> Result<(), Failure> {
         _ if is_node && !global.quiet => "info".to_owned(),
         _ => "warn".to_owned(),
     };
-    let filter = EnvFilter::try_new(&filter)
+    let filter: Targets = filter
+        .parse()
         .map_err(|error| Failure::usage(format!("cannot log `{filter}`: {error}")).hint("try --log debug"))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal() && wants_color())
-        .with_target(false)
-        .init();
+    let ansi = io::stderr().is_terminal() && wants_color();
+    let lines = layer().with_writer(io::stderr).with_ansi(ansi).with_target(false);
+    tracing_subscriber::registry().with(filter).with(lines).init();
     Ok(())
 }
 

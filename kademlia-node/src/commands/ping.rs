@@ -100,13 +100,16 @@ pub(crate) async fn run(args: &cli::Ping, output: &Output, mut interrupt: Interr
         nodes.push(Node { host: host.clone(), addr, sent: 0, round_trips: Vec::new() });
     }
     let addrs: Vec<_> = nodes.iter().map(|node| node.addr).collect();
-    let mut settings = Settings::load(args.socket.config.as_deref(), &[])?;
-    // One request is one ping: it is neither repeated nor given up before its time.
-    let rpc = &mut settings.engine.rpc;
-    rpc.retries = 0;
-    (rpc.initial_timeout, rpc.min_timeout, rpc.max_timeout) = (args.timeout, args.timeout, args.timeout);
+    let settings = Settings::load(args.socket.config.as_deref(), &[])?;
     let transport = join::bind_for(&args.socket, &addrs, &settings).await?;
-    let dht = settings.builder().spawn(transport)?;
+    let timeout = args.timeout;
+    // One request is one ping: it is neither repeated nor given up before its time.
+    let builder = settings.builder().configure(move |config| {
+        let rpc = &mut config.rpc;
+        rpc.retries = 0;
+        (rpc.initial_timeout, rpc.min_timeout, rpc.max_timeout) = (timeout, timeout, timeout);
+    });
+    let dht = builder.spawn(transport)?;
     let mut round = 0;
     let mut next = Instant::now();
     while args.count == 0 || round < args.count {

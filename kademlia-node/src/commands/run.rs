@@ -181,4 +181,22 @@ mod tests {
         let good = vec![snapshot(Family::V4, 3, 1), snapshot(Family::V6, 4, 1)];
         assert_eq!(memory.worth_keeping(good.clone()), good, "good ones replace them");
     }
+
+    #[test]
+    fn fs_b6_a_run_in_one_network_keeps_the_memory_of_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("state");
+        let of = |family, n: u8, ip: &str| {
+            let contact = Contact::new(Key::new([n; 20]), SocketAddr::new(ip.parse().unwrap(), 6881));
+            (family, Snapshot { local: Key::new([n; 20]), contacts: vec![contact] })
+        };
+        let (v4, v6) = (of(Family::V4, 1, "20.0.0.1"), of(Family::V6, 2, "2a00::1"));
+        state::save(&file, &vec![v4, v6.clone()]).unwrap();
+        for (run, bound) in [(3, "0.0.0.0:6881"), (4, "127.0.0.1:6881")] {
+            let memory = Memory::load(Some(&file), &[bound.parse().unwrap()]);
+            let found = of(Family::V4, run, "20.0.0.2");
+            state::save(&file, &memory.worth_keeping(vec![found.clone()])).unwrap();
+            assert_eq!(Memory::load(Some(&file), &[]).remembered, [found, v6.clone()], "{bound}");
+        }
+    }
 }

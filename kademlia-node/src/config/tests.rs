@@ -1,11 +1,19 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
+use bittorrent_profile::{Mainline, MainlineService};
+use kademlia_core::runtime::Shell;
+
 use super::*;
 
-fn pairs(pairs: &[&str]) -> Result<Settings, Failure> {
+fn load(pairs: &[&str]) -> Result<Settings, Failure> {
     let pairs: Vec<_> = pairs.iter().map(|pair| (*pair).to_owned()).collect();
     Settings::load(None, &pairs)
+}
+
+/// The values alone.
+fn pairs(pairs: &[&str]) -> Result<Settings, Failure> {
+    load(pairs).map(|settings| Settings { changes: Arc::default(), ..settings })
 }
 
 fn file(text: &str) -> Result<Settings, Failure> {
@@ -61,6 +69,7 @@ fn fs_b10_every_limit_has_a_key() {
     expected.extend(named("bootstrap", format!("{bootstrap:?}")));
     expected.extend(named("storage", format!("{storage:?}")));
     expected.extend(named("udp", format!("{:?}", UdpConfig::default())));
+    expected.extend(named("driver", format!("{:?}", DriverConfig::default())));
     expected.extend(["renewal", "requery"].map(|name| format!("dht.{name}")));
     assert_eq!(KEYS.iter().map(|key| (*key).to_owned()).collect::<BTreeSet<_>>(), expected);
 }
@@ -89,6 +98,36 @@ fn zero_turns_a_rate_limit_off() {
     assert_eq!(settings.engine.inbound.per_ip, 0);
     assert_eq!(settings.engine.verify.rate, 0);
     assert_eq!(settings.engine.verify.per_ip, Duration::ZERO);
+}
+
+/// The engine's and the answering side's settings of a node on this address.
+async fn settings_on(addr: &str, settings: &Settings) -> (Config, ServiceConfig) {
+    let transport = settings.sockets().bind(addr).await.unwrap();
+    let dht = settings.builder().spawn(transport).unwrap();
+    let read = |shell: &mut Shell<Mainline, MainlineService>, _| {
+        let (_, node) = shell.stack.nodes().next().unwrap();
+        (node.config().clone(), *node.service().config())
+    };
+    dht.handle().with(read).await.unwrap()
+}
+
+#[tokio::test]
+async fn fs_b10_limits_hold_on_a_private_address_and_leave_the_others_relaxed() {
+    let settings = load(&["inbound.per_ip=10", "storage.per_source=7", "k=20"]).unwrap();
+    let (engine, service) = settings_on("127.0.0.1:0", &settings).await;
+    let mut expected = Config { read_only: true, k: 20, ..Config::default() }.private_network();
+    expected.inbound.per_ip = 10;
+    assert_eq!(engine, expected);
+    let mut expected = ServiceConfig::default().private_network();
+    expected.storage.per_source = 7;
+    assert_eq!(service, expected);
+}
+
+#[tokio::test]
+async fn a_limit_set_to_its_default_is_set_all_the_same() {
+    let settings = load(&["inbound.per_ip=64", "table.one_per_ip=true"]).unwrap();
+    let (engine, _) = settings_on("127.0.0.1:0", &settings).await;
+    assert!(engine.inbound.per_ip == 64 && engine.table.one_per_ip && engine.table.per_subnet == 0);
 }
 
 #[test]

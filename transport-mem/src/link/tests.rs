@@ -143,6 +143,38 @@ fn a_partition_cuts_between_groups_and_heals() {
 }
 
 #[test]
+fn some_ordered_pairs_never_reach_each_other_and_the_others_always_do() {
+    let mut links = Links::new(LinkModel { oneway: 0.1, ..LinkModel::perfect() }, 5);
+    let mut passes = |from, to| {
+        let fates = [0, 1, 2].map(|at| links.transit(Instant::from_secs(at), from, to, 1) != Transit::Lost);
+        assert!(fates == [links.connected(from, to); 3]);
+        fates[0]
+    };
+    let (mut neither, mut one, mut both) = (0, 0, 0);
+    for n in 0..10_000 {
+        let (a, b) = (address_v4(n), address_v6(n));
+        match (passes(a, b), passes(b, a)) {
+            (true, true) => both += 1,
+            (false, false) => neither += 1,
+            _ => one += 1,
+        }
+    }
+    // 81 %, 18 % and 1 % of all pairs.
+    assert!((7_950..8_250).contains(&both) && (1_650..1_950).contains(&one), "{both} {one} {neither}");
+}
+
+#[test]
+fn who_moves_keeps_its_side_of_a_partition() {
+    let mut links = Links::new(LinkModel::perfect(), 1);
+    let [a, b, moved] = [0, 1, 2].map(address_v4);
+    links.partition([(a, 1), (b, 1)]);
+    links.moved(b, moved);
+    assert!(links.connected(a, moved) && !links.connected(a, b));
+    links.moved(b, a);
+    assert!(links.connected(a, moved));
+}
+
+#[test]
 fn an_inverted_bit_is_one_bit() {
     let mut datagram = [0; 4];
     Delivery { delay: Duration::ZERO, inverted: Some(9) }.apply(&mut datagram);

@@ -3,10 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use kademlia_core::{Instant, Protocol, Service};
+use kademlia_core::{Cause, Instant, Protocol, Service};
 
 use super::flight::Flight;
+use super::host::Welcome;
+use super::resident::Resident;
 use super::{Due, NodeIndex, Payload, Simulation, Step};
+use crate::nat::Place;
+use crate::peers::Outgoing;
 
 impl<P: Protocol, S: Service<P>> Simulation<P, S> {
     /// Works through the next event, unless it is later than `until`. False if there was none.
@@ -26,55 +30,83 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
         true
     }
 
-    fn ring(&mut self, number: u32) {
+    pub(super) fn ring(&mut self, number: u32) {
         let host = &mut self.hosts[number as usize];
         host.timer = None;
-        let Some(node) = host.node.as_deref_mut() else {
-            return;
-        };
-        if node.poll_timeout().is_some_and(|due| due <= self.now) {
-            node.handle_timeout(self.now);
+        let now = host.read_clock(self.now);
+        if host.resident.poll_timeout().is_some_and(|due| due <= now) {
+            match &mut host.resident {
+                Resident::Nobody => {}
+                Resident::Node(node) => node.handle_timeout(now),
+                Resident::Peer(peer) => peer.handle_timeout(now, host.addr, &mut self.outgoing),
+            }
             self.traffic.timeouts += 1;
             self.trace.record(self.now, &Step::Timeout { node: number as NodeIndex });
         }
         self.drain(number);
     }
 
-    fn arrive(&mut self, Flight { from, to, payload }: Flight<P>) {
-        let sender = &self.hosts[from as usize];
-        let (from, addr) = (from as NodeIndex, sender.addr);
-        let Some(node) = self.hosts[to as usize].node.as_deref_mut() else {
-            self.traffic.vanished += 1;
-            self.trace.record(self.now, &Step::Vanished { from, to: self.hosts[to as usize].addr });
-            return;
-        };
+    fn arrive(&mut self, flight: Flight<P>) {
+        let Flight { from, source, foreign, to, goal, cause, payload } = flight;
+        let (from, host) = (from as NodeIndex, &mut self.hosts[to as usize]);
+        match host.welcome(self.now, source, goal) {
+            Welcome::In => {}
+            Welcome::CutOff => return self.fail(Fate::Lost, from, goal, cause, &payload),
+            Welcome::Absent => return self.fail(Fate::Vanished, from, goal, cause, &payload),
+            Welcome::Refused => return self.fail(Fate::Refused, from, goal, cause, &payload),
+        }
+        let now = host.read_clock(self.now);
         self.traffic.delivered += 1;
-        self.trace.record(self.now, &Step::Delivered { from, to: to as NodeIndex, payload: &payload });
-        match payload {
-            Payload::Bytes(datagram) => node.handle_datagram(self.now, addr, &datagram),
-            Payload::Message(message) => node.handle_message(self.now, addr, *message),
+        let seen = foreign.then_some(source);
+        let step = Step::Delivered { from, seen_as: seen, to: to as NodeIndex, cause, payload: &payload };
+        self.trace.record(self.now, &step);
+        match (&mut host.resident, payload) {
+            (Resident::Node(node), Payload::Bytes(datagram)) => {
+                node.handle_datagram(now, source, &datagram);
+            }
+            (Resident::Node(node), Payload::Message(message)) => {
+                node.handle_message(now, source, *message);
+            }
+            (Resident::Peer(peer), payload) => {
+                if let Some(message) = payload.message() {
+                    peer.receive(now, host.addr, source, &message, &mut self.outgoing);
+                }
+            }
+            (Resident::Nobody, _) => {}
         }
         self.drain(to);
     }
 
-    /// Carries out what a node wants: sends, keeps its events, sets its timer.
+    /// Carries out what a host's resident wants: sends, keeps its events, sets its timer.
     pub(super) fn drain(&mut self, number: u32) {
-        while let Some((to, payload)) = self.poll_payload(number) {
-            self.send(number, to, payload);
+        self.dispatch(number);
+        let own = self.hosts[number as usize].addr;
+        while let Some((to, cause, payload)) = self.poll_payload(number) {
+            self.send(number, own, to, cause, payload);
         }
         let host = &mut self.hosts[number as usize];
-        let Some(node) = host.node.as_deref_mut() else {
+        if let Resident::Node(node) = &mut host.resident {
+            while let Some(event) = node.poll_event() {
+                let node = number as NodeIndex;
+                self.trace.record(self.now, &Step::Event { node, event: &event });
+                if self.watch.as_mut().is_none_or(|watch| watch(node, &event)) {
+                    self.events.push((node, event));
+                }
+            }
+        }
+        self.arm(number);
+    }
+
+    /// Sets a host's timer, if it has to ring earlier than it would. One that rings too early costs one look at the
+    /// resident; setting it anew at every message would cost more.
+    pub(super) fn arm(&mut self, number: u32) {
+        let host = &mut self.hosts[number as usize];
+        let due = host.resident.poll_timeout().map(|deadline| host.when(deadline));
+        // `NEVER` is no time at which something happens, and where a clock has run out, every deadline is that.
+        let Some(due) = due.filter(|due| *due < Instant::NEVER && !host.suspended) else {
             return;
         };
-        while let Some(event) = node.poll_event() {
-            let node = number as NodeIndex;
-            self.trace.record(self.now, &Step::Event { node, event: &event });
-            self.events.push((node, event));
-        }
-        // A timer that rings too early costs one look at the node; setting it anew at every message would cost more.
-        if let Some(due) = node.poll_timeout()
-            && host.timer.is_none_or(|(at, _)| due < at)
-        {
+        if host.timer.is_none_or(|(at, _)| due < at) {
             if let Some((_, event)) = host.timer.take() {
                 self.queue.cancel(event);
             }
@@ -82,47 +114,115 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
         }
     }
 
-    fn poll_payload(&mut self, number: u32) -> Option<(SocketAddr, Payload<P>)> {
-        let node = self.hosts[number as usize].node.as_deref_mut()?;
-        if self.wire {
-            self.buffer.clear();
-            let to = node.poll_transmit(&mut self.buffer)?;
-            Some((to, Payload::Bytes(self.buffer.as_slice().into())))
-        } else {
-            node.poll_message().map(|(to, message)| (to, Payload::Message(Box::new(message))))
+    pub(super) fn disarm(&mut self, number: u32) {
+        if let Some((_, event)) = self.hosts[number as usize].timer.take() {
+            self.queue.cancel(event);
         }
     }
 
-    fn send(&mut self, sender: u32, to: SocketAddr, payload: Payload<P>) {
+    /// Sends what a scripted peer put down.
+    fn dispatch(&mut self, number: u32) {
+        let own = self.hosts[number as usize].addr;
+        let mut outgoing = std::mem::take(&mut self.outgoing);
+        for Outgoing { from, to, payload } in outgoing.drain(..) {
+            let payload = if self.wire { payload.into_bytes() } else { payload };
+            self.send(number, from.unwrap_or(own), to, None, payload);
+        }
+        self.outgoing = outgoing;
+    }
+
+    fn poll_payload(&mut self, number: u32) -> Option<(SocketAddr, Option<Cause>, Payload<P>)> {
+        let node = self.hosts[number as usize].resident.node_mut()?;
+        let cause = node.next_cause();
+        if self.wire {
+            self.buffer.clear();
+            let to = node.poll_transmit(&mut self.buffer)?;
+            Some((to, cause, Payload::Bytes(self.buffer.as_slice().into())))
+        } else {
+            let (to, message) = node.poll_message()?;
+            Some((to, cause, Payload::Message(Box::new(message))))
+        }
+    }
+
+    /// Sends from `sender`'s place, whatever address it goes by: forging one does not change who is near.
+    fn send(
+        &mut self,
+        sender: u32,
+        source: SocketAddr,
+        to: SocketAddr,
+        cause: Option<Cause>,
+        payload: Payload<P>,
+    ) {
         let from = sender as NodeIndex;
         self.traffic.sent += 1;
         self.traffic.bytes += payload.len() as u64;
-        let Some(&receiver) = self.addresses.get(&to) else {
-            self.traffic.vanished += 1;
-            self.trace.record(self.now, &Step::Vanished { from, to });
-            return;
+        let host = &mut self.hosts[from];
+        let (own, isolated) = (host.addr, host.isolated);
+        let source = match &mut host.nat {
+            Some(nat) => nat.outgoing(self.now, to, &mut self.addresses),
+            None => source,
         };
-        let transit = self.links.transit(self.now, self.hosts[from].addr, to, payload.len());
+        // Hosts are apart, not the ports that a translator gives out. The receiver is looked at only where it must be:
+        // in a large network it is far away in memory, too.
+        let (receiver, place) = match self.addresses.get(&to) {
+            Some(&Place::Host(host)) => (host, to),
+            Some(&Place::Port(host)) => (host, self.hosts[host as usize].addr),
+            None => return self.fail(Fate::Vanished, from, to, cause, &payload),
+        };
+        if isolated {
+            return self.fail(Fate::Lost, from, to, cause, &payload);
+        }
+        let foreign = source != own;
+        let transit = self.links.transit(self.now, own, place, payload.len());
         let deliveries = transit.deliveries();
         let copy = (deliveries.len() == 2).then(|| payload.clone());
         if deliveries.is_empty() {
-            self.lose(from, to);
+            self.fail(Fate::Lost, from, to, cause, &payload);
         }
         for (delivery, payload) in deliveries.iter().zip([Some(payload), copy].into_iter().flatten()) {
-            match payload.after(delivery) {
-                Some(payload) => self.launch(delivery.delay, Flight { from: sender, to: receiver, payload }),
-                None => self.lose(from, to),
+            if payload.survives(delivery) {
+                let payload = payload.after(delivery);
+                let flight = Flight { from: sender, source, foreign, to: receiver, goal: to, cause, payload };
+                self.launch(delivery.delay, flight);
+            } else {
+                self.fail(Fate::Lost, from, to, cause, &payload);
             }
         }
     }
 
-    fn lose(&mut self, from: NodeIndex, to: SocketAddr) {
-        self.traffic.lost += 1;
-        self.trace.record(self.now, &Step::Lost { from, to });
+    /// A datagram does not arrive.
+    fn fail(
+        &mut self,
+        fate: Fate,
+        from: NodeIndex,
+        to: SocketAddr,
+        cause: Option<Cause>,
+        payload: &Payload<P>,
+    ) {
+        let meant_for = self.addresses.get(&to).map(|place| place.host() as NodeIndex);
+        let (count, step) = match fate {
+            Fate::Lost => (&mut self.traffic.lost, Step::Lost { from, to, meant_for, cause, payload }),
+            Fate::Vanished => {
+                (&mut self.traffic.vanished, Step::Vanished { from, to, meant_for, cause, payload })
+            }
+            Fate::Refused => {
+                (&mut self.traffic.refused, Step::Refused { from, to, meant_for, cause, payload })
+            }
+        };
+        *count += 1;
+        self.trace.record(self.now, &step);
     }
 
     fn launch(&mut self, delay: Duration, flight: Flight<P>) {
         let flight = self.flights.launch(flight);
         self.queue.schedule(self.now + delay, Due::Arrival(flight));
     }
+}
+
+/// Why a datagram does not arrive.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Lost,
+    Vanished,
+    Refused,
 }

@@ -1,6 +1,9 @@
 //! What is on its way from one host to another.
 
-use kademlia_core::{Message, Protocol};
+use std::borrow::Cow;
+use std::net::SocketAddr;
+
+use kademlia_core::{Cause, Codec, Message, Protocol};
 
 use crate::link::Delivery;
 
@@ -27,14 +30,37 @@ impl<P: Protocol> Payload<P> {
         self.len() == 0
     }
 
-    /// What arrives. Of a typed message nothing, if it was corrupted: the checksum would find it.
-    pub(super) fn after(mut self, delivery: &Delivery) -> Option<Self> {
-        match &mut self {
-            Payload::Bytes(bytes) => delivery.apply(bytes),
-            Payload::Message(_) if delivery.inverted.is_some() => return None,
-            Payload::Message(_) => {}
+    /// What it says; `None` for bytes that are no message.
+    pub fn message(&self) -> Option<Cow<'_, Message<P>>> {
+        match self {
+            Payload::Bytes(bytes) => P::Codec::decode(bytes).ok().map(Cow::Owned),
+            Payload::Message(message) => Some(Cow::Borrowed(message)),
         }
-        Some(self)
+    }
+
+    /// The same as bytes.
+    pub(super) fn into_bytes(self) -> Self {
+        match self {
+            Payload::Bytes(_) => self,
+            Payload::Message(message) => {
+                let mut bytes = Vec::new();
+                P::Codec::encode(&message, &mut bytes);
+                Payload::Bytes(bytes.into())
+            }
+        }
+    }
+
+    /// Whether anything arrives. Nothing of a typed message that was corrupted: the checksum would find it.
+    pub(super) fn survives(&self, delivery: &Delivery) -> bool {
+        matches!(self, Payload::Bytes(_)) || delivery.inverted.is_none()
+    }
+
+    /// What arrives.
+    pub(super) fn after(mut self, delivery: &Delivery) -> Self {
+        if let Payload::Bytes(bytes) = &mut self {
+            delivery.apply(bytes);
+        }
+        self
     }
 }
 
@@ -42,8 +68,16 @@ impl<P: Protocol> Payload<P> {
 pub(super) struct Flight<P: Protocol> {
     /// Number of the sending host.
     pub(super) from: u32,
-    /// Number of the receiving host.
+    /// The sender's address as the receiver sees it.
+    pub(super) source: SocketAddr,
+    /// Whether that is not the sender's own: forged, or translated.
+    pub(super) foreign: bool,
+    /// Number of the host that had the address when it was sent.
     pub(super) to: u32,
+    /// The address that it was sent to.
+    pub(super) goal: SocketAddr,
+    /// Why, if a node sent it.
+    pub(super) cause: Option<Cause>,
     pub(super) payload: Payload<P>,
 }
 

@@ -1,13 +1,21 @@
 //! The simulator: discrete events in virtual time, over nodes directly.
 
+mod census;
+mod conditions;
 mod events;
+mod fill;
 mod flight;
+mod host;
 mod network;
+mod resident;
 mod trace;
+mod transcript;
 
+pub use census::Census;
 pub use flight::Payload;
 pub use network::Birth;
 pub use trace::Step;
+pub use transcript::Transcript;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,8 +23,12 @@ use std::time::Duration;
 use kademlia_core::{Event, Instant, Node, Protocol, ReadOnly, Rng, Service};
 
 use crate::link::{AddressMap, LinkModel, Links};
-use crate::wheel::{EventId, Wheel};
+use crate::nat::Place;
+use crate::peers::{Outgoing, Peer};
+use crate::wheel::Wheel;
 use flight::Flights;
+use host::Host;
+use resident::Resident;
 use trace::Trace;
 
 /// Names a node of one simulation: nodes are counted in the order in which they were spawned.
@@ -34,14 +46,18 @@ pub struct Simulation<P: Protocol, S = ReadOnly> {
     queue: Wheel<Due>,
     flights: Flights<P>,
     hosts: Vec<Host<P, S>>,
-    addresses: AddressMap<u32>,
+    addresses: AddressMap<Place>,
     links: Links,
     rng: Rng,
     wire: bool,
     trace: Trace<P>,
     traffic: Traffic,
     events: Vec<(NodeIndex, Event<P>)>,
+    /// Which events are kept; all of them, if it is `None`.
+    watch: Option<Watch<P>>,
     buffer: Vec<u8>,
+    /// What a scripted peer is sending; empty between steps.
+    outgoing: Vec<Outgoing<P>>,
 }
 
 /// What happens next somewhere: 8 bytes, so that a waiting node costs the queue little.
@@ -51,13 +67,7 @@ enum Due {
     Arrival(u32),
 }
 
-struct Host<P: Protocol, S> {
-    addr: SocketAddr,
-    /// Boxed, so that the list of hosts can grow without moving them; `None` while the host is down.
-    node: Option<Box<Node<P, S>>>,
-    /// The one timer in the queue. It may be too early: then it is set again when it rings.
-    timer: Option<(Instant, EventId)>,
-}
+type Watch<P> = Box<dyn FnMut(NodeIndex, &Event<P>) -> bool + Send>;
 
 /// What has passed over the links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,8 +78,10 @@ pub struct Traffic {
     pub delivered: u64,
     /// Lost on a link.
     pub lost: u64,
-    /// Sent to an address that nobody has, or arrived at a node that is down.
+    /// Sent to an address that nobody has, or arrived at a node that is down or sleeps.
     pub vanished: u64,
+    /// Arrived at a translator that did not let them in.
+    pub refused: u64,
     /// Bytes sent; 0 for typed messages.
     pub bytes: u64,
     /// Timers that rang at a node.
@@ -93,7 +105,9 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
             trace: Trace::default(),
             traffic: Traffic::default(),
             events: Vec::new(),
+            watch: None,
             buffer: Vec::new(),
+            outgoing: Vec::new(),
         }
     }
 
@@ -117,46 +131,91 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
         self.trace.observer = Some(Box::new(observer));
     }
 
+    /// Keeps only those events from now on for which `wanted` says so: in a large network, those that nobody takes
+    /// would fill the memory. The trace covers all of them as before.
+    pub fn watch(&mut self, wanted: impl FnMut(NodeIndex, &Event<P>) -> bool + Send + 'static) {
+        self.watch = Some(Box::new(wanted));
+    }
+
     // Hosts.
 
     /// Adds a node at `addr`. An address that another node has passes to the new one.
     pub fn spawn(&mut self, addr: SocketAddr, make: impl FnOnce(Birth<P::Key>) -> Node<P, S>) -> NodeIndex {
+        let index = self.settle(addr);
+        self.place(index, make);
+        index
+    }
+
+    /// Adds somebody at `addr` who is not one of our nodes. Like [`spawn`](Self::spawn), but the newcomer does not count
+    /// among the [`nodes`](Self::nodes), and no method that wants a node finds one there.
+    pub fn spawn_peer(&mut self, addr: SocketAddr, peer: Box<dyn Peer<P>>) -> NodeIndex {
+        let index = self.settle(addr);
+        self.inhabit(index, peer);
+        index
+    }
+
+    fn inhabit(&mut self, index: NodeIndex, peer: Box<dyn Peer<P>>) {
+        self.hosts[index].resident = Resident::Peer(peer);
+        self.drain(host_number(index));
+    }
+
+    /// A seed for whoever acts on this simulation from outside: the same in every run.
+    pub(crate) fn fork_rng(&mut self) -> [u8; 32] {
+        self.rng.fork()
+    }
+
+    /// A new host, with nobody there yet.
+    fn settle(&mut self, addr: SocketAddr) -> NodeIndex {
         let index = self.hosts.len();
-        self.hosts.push(Host { addr, node: None, timer: None });
-        self.addresses.insert(addr, host_number(index));
-        self.restart(index, make);
+        self.hosts.push(Host::new(addr));
+        self.addresses.insert(addr, Place::Host(host_number(index)));
         index
     }
 
     /// Takes a node down without a farewell, and gives back what was in its memory: what the caller wants to survive
     /// (its service's storage, its snapshot) goes into the node that is made at the restart. `None` if it is down.
+    /// A scripted peer goes for good, and gives back nothing.
     pub fn crash(&mut self, index: NodeIndex) -> Option<Node<P, S>> {
         let host = self.hosts.get_mut(index)?;
         if let Some((_, event)) = host.timer.take() {
             self.queue.cancel(event);
         }
-        host.node.take().map(|node| *node)
+        let left = std::mem::take(&mut host.resident);
+        if !matches!(left, Resident::Nobody) {
+            self.trace.record(self.now, &Step::Stopped { node: index });
+        }
+        left.into_node()
     }
 
     /// Puts a new node in the place of an earlier one, under its address. Whatever is on its way there reaches it.
     /// A node that is not down is crashed first. An unknown index changes nothing.
     pub fn restart(&mut self, index: NodeIndex, make: impl FnOnce(Birth<P::Key>) -> Node<P, S>) {
-        self.crash(index);
-        let Some(host) = self.hosts.get_mut(index) else {
-            return;
-        };
-        host.node = Some(Box::new(make(Birth::new(index, host.addr, self.now, &mut self.rng))));
+        if index < self.hosts.len() {
+            self.crash(index);
+            self.trace.record(self.now, &Step::Started { node: index });
+            self.place(index, make);
+        }
+    }
+
+    fn place(&mut self, index: NodeIndex, make: impl FnOnce(Birth<P::Key>) -> Node<P, S>) {
+        let host = &mut self.hosts[index];
+        let now = host.read_clock(self.now);
+        let node = make(Birth::new(index, host.addr, now, &mut self.rng));
+        host.suspended = false;
+        host.resident = Resident::Node(Box::new(node));
         self.drain(host_number(index));
     }
 
-    /// Gives a live node an input or a command, and carries out what comes of it. `None` if the node is down.
+    /// Gives a live node an input or a command, and carries out what comes of it. The instant is what the node's own
+    /// clock shows. `None` if the node is down or sleeps.
     pub fn call<R>(
         &mut self,
         index: NodeIndex,
         command: impl FnOnce(&mut Node<P, S>, Instant) -> R,
     ) -> Option<R> {
-        let node = self.hosts.get_mut(index)?.node.as_deref_mut()?;
-        let result = command(node, self.now);
+        let host = self.hosts.get_mut(index).filter(|host| !host.suspended)?;
+        let now = host.read_clock(self.now);
+        let result = command(host.resident.node_mut()?, now);
         self.drain(host_number(index));
         Some(result)
     }
@@ -220,24 +279,34 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
         self.now
     }
 
-    /// Number of nodes that were ever spawned.
+    /// Number of nodes and peers that were ever spawned.
     pub fn len(&self) -> usize {
         self.hosts.len()
     }
 
-    /// Whether no node was ever spawned.
+    /// Whether nobody was ever spawned.
     pub fn is_empty(&self) -> bool {
         self.hosts.is_empty()
     }
 
     /// A live node.
     pub fn node(&self, index: NodeIndex) -> Option<&Node<P, S>> {
-        self.hosts.get(index)?.node.as_deref()
+        self.hosts.get(index)?.resident.node()
+    }
+
+    /// Whether a scripted peer is at this index.
+    pub fn is_peer(&self, index: NodeIndex) -> bool {
+        self.hosts.get(index).is_some_and(|host| matches!(host.resident, Resident::Peer(_)))
+    }
+
+    /// Whether nobody is at this index: the node is down, or was never there.
+    pub fn is_down(&self, index: NodeIndex) -> bool {
+        self.hosts.get(index).is_none_or(|host| matches!(host.resident, Resident::Nobody))
     }
 
     /// All live nodes.
     pub fn nodes(&self) -> impl Iterator<Item = (NodeIndex, &Node<P, S>)> {
-        self.hosts.iter().enumerate().filter_map(|(index, host)| Some((index, host.node.as_deref()?)))
+        self.hosts.iter().enumerate().filter_map(|(index, host)| Some((index, host.resident.node()?)))
     }
 
     /// The address of a node, up or down.
@@ -250,7 +319,8 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
         self.events.extract_if(.., |(node, _)| *node == index).map(|(_, event)| event).collect()
     }
 
-    /// Takes the events of all nodes, in order. Events that nobody takes are kept without a limit.
+    /// Takes the events of all nodes, in order. Events that nobody takes are kept without a limit,
+    /// but for those that [`watch`](Self::watch) leaves out.
     pub fn take_events(&mut self) -> Vec<(NodeIndex, Event<P>)> {
         std::mem::take(&mut self.events)
     }

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use kademlia_core::{Contact, Instant, Keyspace, Node, Protocol, Rng, Service};
+use kademlia_core::{Contact, Instant, Keyspace, Node, Protocol, Rng, Service, Snapshot};
 
 use super::{NodeIndex, Simulation, host_number};
 use crate::addresses::address_v4;
+use crate::peers::Peer;
 
 /// What a node is made from.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +62,36 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
         self.join(index, &routers);
     }
 
+    /// [`restart`](Self::restart) with state: the new node has the earlier one's key, if `make` heeds it, and joins
+    /// through the contacts that that one had. Routers it knows as every node does: up to three live ones.
+    pub fn rejoin_with(
+        &mut self,
+        index: NodeIndex,
+        snapshot: &Snapshot<P::Key>,
+        make: impl FnOnce(Birth<P::Key>) -> Node<P, S>,
+    ) {
+        self.crash(index);
+        let routers = self.draw_live();
+        self.restart(index, |birth| make(Birth { key: snapshot.local, ..birth }));
+        self.call(index, |node, now| node.add_contacts(now, &snapshot.contacts));
+        self.join(index, &routers);
+    }
+
+    /// Takes a node over: what it was lives on as a scripted peer, made from the node and a seed. False, and nothing
+    /// changes, if the node is down.
+    pub fn turn(
+        &mut self,
+        index: NodeIndex,
+        make: impl FnOnce(Node<P, S>, [u8; 32]) -> Box<dyn Peer<P>>,
+    ) -> bool {
+        let Some(node) = self.crash(index) else {
+            return false;
+        };
+        let seed = self.fork_rng();
+        self.inhabit(index, make(node, seed));
+        true
+    }
+
     fn join(&mut self, index: NodeIndex, routers: &[SocketAddr]) {
         if !routers.is_empty() {
             self.call(index, |node, now| node.bootstrap(now, routers));
@@ -73,7 +104,7 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
         // Where nearly all are down, fewer are found; that is life in such a network.
         for _ in 0..8 * ROUTERS {
             let host = self.hosts.get(self.rng.below(self.hosts.len()));
-            if let Some(host) = host.filter(|host| host.node.is_some() && !drawn.contains(&host.addr)) {
+            if let Some(host) = host.filter(|host| host.is_open() && !drawn.contains(&host.addr)) {
                 drawn.push(host.addr);
             }
             if drawn.len() == ROUTERS {
@@ -91,7 +122,7 @@ impl<P: Protocol, S: Service<P>> Simulation<P, S> {
             .iter()
             .enumerate()
             .filter(|(index, _)| Some(*index) != except)
-            .filter_map(|(_, host)| Some(Contact::new(host.node.as_deref()?.local(), host.addr)))
+            .filter_map(|(_, host)| Some(Contact::new(host.reachable()?.local(), host.addr)))
             .collect();
         let nearer = |a: &Contact<P::Key>, b: &Contact<P::Key>| target.cmp_distance(&a.key, &b.key);
         if n < all.len() {

@@ -3,7 +3,7 @@
 use std::hash::Hasher;
 use std::net::SocketAddr;
 
-use kademlia_core::{Body, Codec, Contact, Event, Instant, Keyspace, Message, Protocol};
+use kademlia_core::{Body, Cause, Codec, Contact, Event, Instant, Keyspace, Message, Protocol};
 use siphasher::sip::SipHasher13;
 
 use super::{NodeIndex, Payload};
@@ -16,8 +16,12 @@ pub enum Step<'a, P: Protocol> {
     Delivered {
         /// Who sent it.
         from: NodeIndex,
+        /// Where it seemed to come from, if not from the sender's own address: forged, or translated on the way.
+        seen_as: Option<SocketAddr>,
         /// Whom it reached.
         to: NodeIndex,
+        /// Why it was sent; unknown of what no node of ours sent.
+        cause: Option<Cause>,
         /// What it said.
         payload: &'a Payload<P>,
     },
@@ -27,17 +31,52 @@ pub enum Step<'a, P: Protocol> {
         from: NodeIndex,
         /// Where it should have gone.
         to: SocketAddr,
+        /// Which host has that address.
+        meant_for: Option<NodeIndex>,
+        /// Why it was sent, if a node of ours sent it.
+        cause: Option<Cause>,
+        /// What it said.
+        payload: &'a Payload<P>,
     },
-    /// A datagram went to an address without a live node.
+    /// A datagram went to an address without a live node, or with one that sleeps.
     Vanished {
         /// Who sent it.
         from: NodeIndex,
         /// Where it went.
         to: SocketAddr,
+        /// Which host has that address.
+        meant_for: Option<NodeIndex>,
+        /// Why it was sent, if a node of ours sent it.
+        cause: Option<Cause>,
+        /// What it said.
+        payload: &'a Payload<P>,
+    },
+    /// A datagram reached the translator in front of a host, which did not let it in.
+    Refused {
+        /// Who sent it.
+        from: NodeIndex,
+        /// Where it went.
+        to: SocketAddr,
+        /// Which host has that address.
+        meant_for: Option<NodeIndex>,
+        /// Why it was sent, if a node of ours sent it.
+        cause: Option<Cause>,
+        /// What it said.
+        payload: &'a Payload<P>,
     },
     /// A node's timer rang.
     Timeout {
         /// Whose.
+        node: NodeIndex,
+    },
+    /// Whoever was at this host is gone.
+    Stopped {
+        /// Which host.
+        node: NodeIndex,
+    },
+    /// A node has taken the place of an earlier one.
+    Started {
+        /// At which host.
         node: NodeIndex,
     },
     /// A node told its host something.
@@ -71,20 +110,29 @@ impl<P: Protocol> Trace<P> {
         }
         self.number(now.as_micros());
         match step {
-            Step::Delivered { from, to, payload } => {
-                self.begin(0, *from);
+            Step::Delivered { from, seen_as, to, payload, .. } => {
+                self.begin(if seen_as.is_some() { 5 } else { 0 }, *from);
+                if let Some(seen_as) = seen_as {
+                    write_address(&mut self.hasher, *seen_as);
+                }
                 self.number(*to as u64);
                 self.payload(payload);
             }
-            Step::Lost { from, to } => {
+            Step::Lost { from, to, .. } => {
                 self.begin(1, *from);
                 write_address(&mut self.hasher, *to);
             }
-            Step::Vanished { from, to } => {
+            Step::Vanished { from, to, .. } => {
                 self.begin(2, *from);
                 write_address(&mut self.hasher, *to);
             }
+            Step::Refused { from, to, .. } => {
+                self.begin(8, *from);
+                write_address(&mut self.hasher, *to);
+            }
             Step::Timeout { node } => self.begin(3, *node),
+            Step::Stopped { node } => self.begin(6, *node),
+            Step::Started { node } => self.begin(7, *node),
             Step::Event { node, event } => {
                 self.begin(4, *node);
                 self.event(event);
@@ -180,30 +228,48 @@ impl<P: Protocol> Trace<P> {
 impl<P: Protocol> std::fmt::Display for Step<'_, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Step::Delivered { from, to, payload } => write!(f, "{from} → {to}: {}", Said(payload)),
-            Step::Lost { from, to } => write!(f, "{from} → {to}: lost"),
-            Step::Vanished { from, to } => write!(f, "{from} → {to}: nobody there"),
+            Step::Delivered { from, seen_as: None, to, cause, payload } => {
+                write!(f, "{from} → {to}: {}{}", Why(*cause), Said(payload))
+            }
+            Step::Delivered { from, seen_as: Some(addr), to, cause, payload } => {
+                write!(f, "{from} as {addr} → {to}: {}{}", Why(*cause), Said(payload))
+            }
+            Step::Lost { from, to, cause, payload, .. } => {
+                write!(f, "{from} → {to}: lost: {}{}", Why(*cause), Said(payload))
+            }
+            Step::Vanished { from, to, cause, payload, .. } => {
+                write!(f, "{from} → {to}: nobody there: {}{}", Why(*cause), Said(payload))
+            }
+            Step::Refused { from, to, cause, payload, .. } => {
+                write!(f, "{from} → {to}: refused by its NAT: {}{}", Why(*cause), Said(payload))
+            }
             Step::Timeout { node } => write!(f, "{node}: timeout"),
+            Step::Stopped { node } => write!(f, "{node}: stopped"),
+            Step::Started { node } => write!(f, "{node}: started"),
             Step::Event { node, event } => write!(f, "{node}: {event:?}"),
         }
     }
 }
 
+/// Why a message was sent, before what it says; a reply says itself why.
+pub(super) struct Why(pub(super) Option<Cause>);
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            None | Some(Cause::Reply) => Ok(()),
+            Some(cause) => write!(f, "[{cause:?}] "),
+        }
+    }
+}
+
 /// A payload for readers.
-struct Said<'a, P: Protocol>(&'a Payload<P>);
+pub(super) struct Said<'a, P: Protocol>(pub(super) &'a Payload<P>);
 
 impl<P: Protocol> std::fmt::Display for Said<'_, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let decoded;
-        let message = match self.0 {
-            Payload::Message(message) => message,
-            Payload::Bytes(bytes) => match P::Codec::decode(bytes) {
-                Ok(message) => {
-                    decoded = message;
-                    &decoded
-                }
-                Err(malformed) => return write!(f, "{} bytes, {malformed}", bytes.len()),
-            },
+        let Some(message) = self.0.message() else {
+            return write!(f, "{} bytes that are no message", self.0.len());
         };
         match &message.body {
             Body::Request { sender, request, .. } => {

@@ -83,14 +83,14 @@ where
 }
 
 pub(super) fn send(
-    SystemSocket { socket, .. }: &SystemSocket,
+    SystemSocket { socket, told, .. }: &SystemSocket,
     datagrams: &[(SocketAddr, &[u8])],
 ) -> io::Result<usize> {
     let fd = socket.as_raw_fd();
     let Some((first, _)) = datagrams.first() else {
         return Ok(0);
     };
-    socket.try_io(Interest::WRITABLE, || {
+    let send = || {
         SCRATCH.with_borrow_mut(|Scratch { v4, v6, .. }| match first {
             SocketAddr::V4(_) => send_batch(fd, &mut v4.send, datagrams, |to| match to {
                 SocketAddr::V4(to) => Some(to.into()),
@@ -101,6 +101,11 @@ pub(super) fn send(
                 SocketAddr::V4(_) => None,
             }),
         })
+    };
+    socket.try_io(Interest::WRITABLE, || match send() {
+        // Perhaps news of an earlier datagram (ICMP), which is told once. It is the first's own if it comes again.
+        Err(error) if *told && error.kind() != io::ErrorKind::WouldBlock => send(),
+        result => result,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
-use std::task::Context;
+use std::task::{Context, Poll};
 
 use kademlia_core::Rng;
 use nix::errno::Errno;
@@ -28,6 +28,8 @@ struct State {
     /// The error of each call to come, in order; no more errors when it is used up.
     plan: VecDeque<Option<i32>>,
     arriving: VecDeque<usize>,
+    /// Addresses that the system says cannot be reached.
+    unreachable: VecDeque<SocketAddr>,
     sent: Vec<usize>,
     calls: usize,
     /// Errors that should have cost a datagram.
@@ -51,6 +53,11 @@ impl Fake {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
+
+    fn is_idle(&self) -> bool {
+        let state = self.state();
+        state.arriving.is_empty() && state.unreachable.is_empty()
+    }
 }
 
 impl State {
@@ -68,8 +75,8 @@ impl Socket for Fake {
         self.local
     }
 
-    fn poll_readable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.state().arriving.is_empty() { Poll::Pending } else { Poll::Ready(Ok(())) }
+    async fn readable(&self) -> io::Result<()> {
+        if self.is_idle() { std::future::pending().await } else { Ok(()) }
     }
 
     fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -84,6 +91,12 @@ impl Socket for Fake {
             deliver(self.local, &number.to_be_bytes());
         }
         if batch < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    }
+
+    fn try_refused(&self, mut deliver: impl FnMut(SocketAddr)) {
+        let mut state = self.state();
+        let batch = state.unreachable.len().min(BATCH);
+        state.unreachable.drain(..batch).for_each(&mut deliver);
     }
 
     fn try_send(&self, datagrams: &[(SocketAddr, &[u8])]) -> io::Result<usize> {
@@ -241,4 +254,23 @@ async fn t19_a_refused_datagram_costs_only_itself() {
     sockets.send(&mut outbox).await.unwrap();
     assert_eq!(sockets.sockets[0].state().sent, [0, 1, 2, 5, 6, 7, 8]);
     assert_eq!(sockets.counters().read().refused, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn t19_unreachable_addresses_are_news_and_no_failure() {
+    const REFUSED: u16 = 40;
+    let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    // The system tells of each twice: in its queue, and as an error of the next call.
+    let fake = Fake::new("127.0.0.1:1", 0, [Some(Errno::ECONNREFUSED as i32); REFUSED as usize]);
+    fake.state().unreachable.extend((0..REFUSED).map(addr));
+    let mut sockets = Sockets::new(vec![fake]);
+    let (mut inbox, mut refused) = (Inbox::default(), Vec::new());
+    while refused.len() < usize::from(REFUSED) {
+        sockets.recv(&mut inbox).await.unwrap();
+        assert!((1..=BATCH).contains(&inbox.refused().len()), "bounded");
+        refused.extend_from_slice(inbox.refused());
+        inbox.clear();
+    }
+    assert!(refused.into_iter().eq((0..REFUSED).map(addr)));
+    assert_eq!(sockets.counters().read().unreachable, u64::from(REFUSED));
 }

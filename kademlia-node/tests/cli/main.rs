@@ -1,0 +1,14 @@
+//! The binary as its users meet it: a node on loopback, and every command against it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly"
+)]
+
+mod commands;
+mod process;
+#[cfg(unix)]
+mod signals;
+#[cfg(unix)]
+mod state;
