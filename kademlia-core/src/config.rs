@@ -27,6 +27,8 @@ pub struct Config {
     pub observed: ObservedConfig,
     /// Requests served per source.
     pub inbound: InboundConfig,
+    /// Everything that is sent.
+    pub egress: EgressConfig,
     /// Joining the network.
     pub bootstrap: BootstrapConfig,
 }
@@ -141,6 +143,13 @@ pub struct InboundConfig {
     pub datagram: usize,
 }
 
+/// How much a node sends in all. Its own lookups and renewals count like everything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EgressConfig {
+    /// Datagrams per second; 0 for no limit. Requests wait for their turn, replies that find none are dropped.
+    pub rate: u32,
+}
+
 /// Joining.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BootstrapConfig {
@@ -205,6 +214,7 @@ impl Default for Config {
                 votes: 32,
             },
             inbound: InboundConfig { per_ip: 64, burst: 256, quiet: 256, datagram: 2_048 },
+            egress: EgressConfig { rate: 0 },
             bootstrap: BootstrapConfig {
                 first_pause: Duration::from_secs(1),
                 longest_pause: Duration::from_secs(300),

@@ -24,8 +24,8 @@ mod time;
 
 pub use address::{Family, Reach, subnet, wide_subnet};
 pub use config::{
-    BootstrapConfig, Config, InboundConfig, LookupConfig, ObservedConfig, RpcConfig, TableConfig,
-    VerifyConfig,
+    BootstrapConfig, Config, EgressConfig, InboundConfig, LookupConfig, ObservedConfig, RpcConfig,
+    TableConfig, VerifyConfig,
 };
 pub use contact::{Contact, Contacts};
 pub use dual::DualStack;

@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use bittorrent_profile::dht::{Builder, Port};
+use bittorrent_profile::dht::{Announced, Builder, Port};
 use bittorrent_profile::{Dht, InfoHash, NodeId, node_id};
 use kademlia_core::runtime::RequestFailure;
-use kademlia_core::{Family, Key};
+use kademlia_core::{Family, Key, Keyspace};
 use tokio::time::{Instant, timeout};
 use transport_mem::{LinkModel, MemNetwork, address_v4, address_v6};
 
@@ -35,6 +35,25 @@ fn router() -> [String; 1] {
     [address_v4(0).to_string()]
 }
 
+/// The eight servers closest to a torrent took its announcement. So did others, on the other paths: in a network as
+/// small as these, nearly all.
+async fn holds_at_the_closest(announced: &Announced, servers: &[Dht], announcer: usize, info_hash: InfoHash) {
+    let target = Key::from(info_hash);
+    let mut others = Vec::new();
+    for (n, server) in servers.iter().enumerate() {
+        if n != announcer {
+            others.push(Key::from(server.state().await.unwrap().families[0].id));
+        }
+    }
+    others.sort_by(|a, b| target.cmp_distance(a, b));
+    let holders: Vec<_> = announced.accepted.iter().map(|holder| holder.key).collect();
+    for closest in &others[..8] {
+        assert!(holders.contains(closest), "{closest} is not among {holders:?}");
+    }
+    // 8 paths of 4 each, and as many whose ids are bound to their addresses.
+    assert!(holders.len() <= 64);
+}
+
 /// `count` servers that joined through the first.
 async fn servers(network: &MemNetwork, count: u32) -> Vec<Dht> {
     let mut servers = vec![spawn(network, 0, describe(0).server(true))];
@@ -43,8 +62,8 @@ async fn servers(network: &MemNetwork, count: u32) -> Vec<Dht> {
         server.bootstrapped().await.unwrap();
         servers.push(server);
     }
-    // Time to agree on addresses and to take the ids that fit them.
-    tokio::time::sleep(Duration::from_secs(300)).await;
+    // Time to agree on addresses, to take the ids that fit them, and to be known by these.
+    tokio::time::sleep(Duration::from_secs(40 * 60)).await;
     servers
 }
 
@@ -57,7 +76,7 @@ async fn fs_c2_fs_c3_fs_a14_an_early_search_waits_for_bootstrap_and_streams_peer
     let network = network();
     let servers = servers(&network, 30).await;
     let announced = servers[7].announce_once(hash(1), PORT).await.unwrap();
-    assert_eq!(announced.accepted.len(), 8, "at the eight closest");
+    holds_at_the_closest(&announced, &servers, 7, hash(1)).await;
 
     let client = spawn(&network, 100, describe(100).bootstrap(router()));
     let mut peers = client.get_peers(hash(1));
@@ -87,7 +106,8 @@ async fn fs_c4_an_announcement_is_renewed_until_it_is_withdrawn() {
     let servers = servers(&network, 20).await;
     let mut announcement = servers[3].announce(hash(2), PORT);
     let found = async |n: usize| servers[n].get_peers(hash(2)).finish().await.peers;
-    assert_eq!(announcement.round().await.unwrap().unwrap().accepted.len(), 8);
+    let first = announcement.round().await.unwrap().unwrap();
+    holds_at_the_closest(&first, &servers, 3, hash(2)).await;
     // Nodes keep a peer for 30 minutes; three hours later it is still there.
     for round in 0..12 {
         announcement.round().await.unwrap().unwrap();
@@ -135,15 +155,20 @@ async fn fs_c7_searches_for_one_hash_share_a_lookup_and_a_recent_one_is_not_repe
     servers[1].announce_once(hash(4), PORT).await.unwrap();
     let client = spawn(&network, 60, describe(60).bootstrap(router()));
     client.bootstrapped().await.unwrap();
+    // So that it has learnt its address, and looks around for nothing else.
+    client.get_peers(hash(6)).finish().await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     let asked = async || client.state().await.unwrap().families[0].counters.asked;
     let before = asked().await;
     let searches: Vec<_> = (0..50).map(|_| client.get_peers(hash(4))).collect();
+    let mut messages = 0;
     for search in searches {
-        assert_eq!(search.finish().await.peers, 1);
+        let summary = search.finish().await;
+        assert_eq!(summary.peers, 1);
+        messages = summary.messages as u64;
     }
     let once = asked().await - before;
-    assert!(once < 30, "one lookup, not fifty: {once} requests");
+    assert!(once < messages + 10, "one lookup of {messages} messages, not fifty: {once} requests");
     assert_eq!(client.get_peers(hash(4)).finish().await.peers, 1);
     assert_eq!(asked().await - before, once, "answered from what is at hand");
     tokio::time::sleep(Duration::from_secs(16)).await;
@@ -213,7 +238,8 @@ async fn fs_b12_the_external_address_is_voted_on_and_the_id_follows() {
     let _servers = servers(&network, 30).await;
     let client = spawn(&network, 80, describe(80).bootstrap(router()));
     client.bootstrapped().await.unwrap();
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    // Joining alone may ask fewer than the twelve that have to agree.
+    client.get_peers(hash(6)).finish().await;
     let state = client.state().await.unwrap();
     assert_eq!(state.families[0].external, Some(address_v4(80)));
     let id = Key::from(state.families[0].id);

@@ -155,10 +155,11 @@ impl<K: Keyspace> Lookup<K> {
     pub(crate) fn reinforce(
         &mut self,
         paths: usize,
+        alpha: usize,
         rules: Rules,
         contacts: impl IntoIterator<Item = Vouched<K>>,
     ) {
-        let bounds = Bounds { rules, ..self.bounds };
+        let bounds = Bounds { rules, alpha, ..self.bounds };
         let mut further = Lookup::new(self.started, self.target, paths.saturating_sub(1), bounds);
         further.seed(contacts);
         self.bounds = bounds;

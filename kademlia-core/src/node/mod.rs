@@ -1,5 +1,6 @@
 //! One Kademlia node: the engine.
 
+mod audit;
 mod event;
 mod hearing;
 mod inbound;
@@ -23,7 +24,7 @@ use crate::message::Message;
 use crate::protocol::{Codec, Protocol};
 use crate::publish::MakeRequest;
 use crate::rng::Rng;
-use crate::rpc::{Cause, InboundQuota, RequestId, RoundTrips, Transactions, VerifyQuota};
+use crate::rpc::{Cause, EgressQuota, InboundQuota, RequestId, RoundTrips, Transactions, VerifyQuota};
 use crate::service::{ReadOnly, Service, Ticket};
 use crate::size::{NetworkSize, Sizes};
 use crate::snapshot::Snapshot;
@@ -68,6 +69,9 @@ pub struct Node<P: Protocol, S = ReadOnly> {
     maintenance: Maintenance,
     verify: VerifyQuota,
     inbound: InboundQuota,
+    egress: EgressQuota,
+    /// A search waits for the egress quota.
+    held_back: bool,
     observed: Observed,
     sizes: Sizes,
     hearing: Hearing,
@@ -104,6 +108,8 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             maintenance: Maintenance::default(),
             verify: VerifyQuota::new(config.verify),
             inbound: InboundQuota::new(config.inbound, &mut rng),
+            egress: EgressQuota::new(config.egress),
+            held_back: false,
             observed: Observed::new(config.observed),
             sizes: Sizes::default(),
             hearing: Hearing::default(),
@@ -286,6 +292,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             self.service.poll_timeout(),
             self.join.poll_timeout(),
             self.maintenance.poll_timeout(),
+            self.held_back.then(|| self.egress.ready_at()),
         ])
     }
 

@@ -1,7 +1,7 @@
 //! The way out: requests and replies into the outbox.
 
 use alloc::borrow::Cow;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use super::{Event, Failure, Node};
 use crate::contact::Contact;
@@ -32,11 +32,24 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         cause: Cause,
         request: P::Request,
     ) -> bool {
+        if !self.egress.is_ready(now) {
+            return false;
+        }
         let Some(transaction) = self.transactions.open(now, to, expected, cause, &mut self.rng) else {
             return false;
         };
+        self.egress.take(now);
         self.transmit_request(to, transaction, cause, request);
         true
+    }
+
+    /// Whether a request to `ip` would be sent now. If only the egress quota is in the way, searches go on when it is not.
+    pub(super) fn may_send(&mut self, now: Instant, ip: IpAddr) -> bool {
+        if !self.transactions.has_room(ip) {
+            return false;
+        }
+        self.held_back = !self.egress.is_ready(now);
+        !self.held_back
     }
 
     /// Asks a contact whether it is there: [`ask`](Self::ask) for the engine's own purposes.
@@ -76,7 +89,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             Reply::Error { code, text } => Body::Error { code, text: Cow::into_owned(text) },
             Reply::Defer | Reply::Ignore => return,
         };
-        if self.outbox.len() >= OUTBOX {
+        if self.outbox.len() >= OUTBOX || !self.egress.take(self.now) {
             self.counters.overflowed += 1;
             return;
         }
@@ -116,7 +129,10 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             Cause::Request(id) => self.requests.get(&id).cloned(),
             cause => Some(self.own_request(cause)),
         };
-        if let Some(request) = request {
+        // Over the quota an attempt counts as lost on the way.
+        if let Some(request) = request
+            && self.egress.take(self.now)
+        {
             self.transmit_request(pending.to, transaction, pending.cause, request);
         }
     }

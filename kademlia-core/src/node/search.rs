@@ -21,6 +21,9 @@ use crate::time::{Instant, soonest};
 /// Times as dense as the network's size explains: the nodes around a target are a crowd (T1).
 const CROWDED: f64 = 4.0;
 
+/// Searches of the engine's own that may run at once.
+pub(super) const OWN: usize = 4;
+
 /// What a search is for, and so what its end means.
 #[derive(Debug)]
 pub(super) enum Purpose<P: Protocol> {
@@ -111,6 +114,15 @@ impl<P: Protocol> Searches<P> {
         }
     }
 
+    /// Checks that the limits hold. The engine's own searches, at most two for joining and a rename each and one that
+    /// refreshes, need no place.
+    pub(super) fn check(&self, waiting: usize) -> Result<(), &'static str> {
+        if self.queue.len() > waiting {
+            return Err("more searches wait than may");
+        }
+        if self.running.len() > self.places + OWN { Err("more searches run than may") } else { Ok(()) }
+    }
+
     fn has_place(&self) -> bool {
         self.running.len() < self.places
     }
@@ -159,7 +171,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         let config = &self.config.lookup;
         let bounds = Bounds {
             rules: self.rules(effort, &options),
-            alpha: options.alpha.unwrap_or(self.config.alpha).max(1),
+            alpha: self.alpha(effort, &options),
             candidates: config.candidates,
             messages: config.messages,
             time: config.time,
@@ -169,6 +181,17 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         lookup.seed(self.starting_points(now, &target, paths));
         let search = Search { lookup, request, options, effort, purpose };
         self.searches.running.insert(id, Box::new(search));
+    }
+
+    /// Requests in flight on each path. Several paths together have about four times α, however many they are.
+    fn alpha(&self, effort: Effort, options: &LookupOptions) -> usize {
+        let alpha = options.alpha.unwrap_or(self.config.alpha);
+        let shared = if effort == Effort::Hardened {
+            alpha.saturating_mul(4).div_ceil(self.config.lookup.paths.max(1)).min(alpha)
+        } else {
+            alpha
+        };
+        shared.max(1)
     }
 
     /// What a lookup, or each of its paths, looks for.
@@ -204,17 +227,19 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         }
         let (target, options) = (search.lookup.target(), search.options);
         let rules = self.rules(Effort::Hardened, &options);
+        let alpha = self.alpha(Effort::Hardened, &options);
         let paths = self.config.lookup.paths.max(1);
         // The first path began with the nearest.
         let seeds = self.starting_points(now, &target, paths).into_iter().skip(self.config.k);
         if let Some(search) = self.searches.running.get_mut(&id) {
             search.effort = Effort::Hardened;
-            search.lookup.reinforce(paths, rules, seeds);
+            search.lookup.reinforce(paths, alpha, rules, seeds);
         }
     }
 
     /// Lets every search take the steps it can, and waiting ones in where one ended or bootstrap did.
     pub(super) fn run_searches(&mut self, now: Instant) {
+        self.held_back = false;
         self.step_searches(now);
         while self.admit_waiting(now) {
             self.step_searches(now);
@@ -253,9 +278,12 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                 return self.step_store(now, id);
             }
             match search.lookup.next(now) {
-                // What has no room now gets it when an outstanding request ends, and then every search steps again.
-                Next::Ask(contact, _) if !self.transactions.has_room(contact.addr.ip()) => return,
                 Next::Ask(contact, path) => {
+                    // What has no room now gets it when an outstanding request ends, and then every search steps again.
+                    if !self.may_send(now, contact.addr.ip()) {
+                        return;
+                    }
+                    let Some(search) = self.searches.get_mut(id) else { return };
                     search.lookup.asked(&contact, path);
                     let request = search.request.clone();
                     self.ask(now, contact.addr, Some(contact.key), Cause::Lookup(id), request);
@@ -300,7 +328,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     fn step_store(&mut self, now: Instant, id: LookupId) {
         while let Some(publish) = self.publish_mut(id) {
             let Some(addr) = publish.peek().map(|holder| holder.addr) else { break };
-            if !self.transactions.has_room(addr.ip()) {
+            if !self.may_send(now, addr.ip()) {
                 break;
             }
             let Some((holder, request)) = self.publish_mut(id).and_then(Publish::take) else { break };

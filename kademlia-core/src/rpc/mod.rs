@@ -3,7 +3,7 @@
 mod quota;
 mod rtt;
 
-pub(crate) use quota::{InboundQuota, VerifyQuota};
+pub(crate) use quota::{EgressQuota, InboundQuota, VerifyQuota};
 pub use rtt::RoundTrips;
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -135,6 +135,26 @@ impl<K: Keyspace> Transactions<K> {
     pub(crate) fn memory(&self) -> usize {
         let each = size_of::<(u32, Pending<K>)>() + size_of::<(Instant, u32)>();
         self.pending.len() * each + self.per_ip.len() * size_of::<(IpAddr, usize)>()
+    }
+
+    /// Checks that the books balance (P13, P15).
+    ///
+    /// # Errors
+    /// The first rule found broken.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        let rule = |holds: bool, broken: &'static str| if holds { Ok(()) } else { Err(broken) };
+        rule(self.pending.len() <= self.config.outstanding, "more requests are outstanding than may be")?;
+        rule(
+            self.pending.len() == self.deadlines.len(),
+            "a request has no deadline, or a deadline no request",
+        )?;
+        let noted = |(id, pending): (&u32, &Pending<K>)| self.deadlines.contains(&(pending.due, *id));
+        rule(self.pending.iter().all(noted), "a request's deadline is not the one noted")?;
+        let counted: usize = self.per_ip.values().sum();
+        rule(self.config.per_ip == 0 || counted == self.pending.len(), "requests by address do not add up")?;
+        let crowded =
+            self.config.per_ip != 0 && self.per_ip.values().any(|count| *count > self.config.per_ip);
+        rule(!crowded, "one address has more requests than may be")
     }
 
     /// Registers a request; the caller sends it under the id it gets. `None` if a limit is reached.

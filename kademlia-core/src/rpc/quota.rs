@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
 use crate::address::subnet;
-use crate::config::{InboundConfig, VerifyConfig};
+use crate::config::{EgressConfig, InboundConfig, VerifyConfig};
 use crate::rng::Rng;
 use crate::time::Instant;
 
@@ -147,6 +147,45 @@ impl InboundQuota {
     }
 }
 
+/// What the node sends in all: one leaky bucket, a twentieth of a second deep, so that the rate holds over every second
+/// to within 5 % (P22).
+#[derive(Debug)]
+pub(crate) struct EgressQuota {
+    /// Time for one datagram; zero for no limit.
+    each: Duration,
+    depth: Duration,
+    empty_at: Instant,
+}
+
+impl EgressQuota {
+    pub(crate) fn new(config: EgressConfig) -> Self {
+        // Beyond a datagram in a microsecond, the engine's clock tells none apart.
+        let micros = 1_000_000_u64.checked_div(config.rate.into()).unwrap_or(0);
+        let exact = 1_000_000_u64.is_multiple_of(config.rate.into());
+        let each = Duration::from_micros(if micros > 0 && !exact { micros + 1 } else { micros });
+        EgressQuota { each, depth: Duration::from_millis(50).max(each), empty_at: Instant::ZERO }
+    }
+
+    /// When the next datagram may be sent.
+    pub(crate) fn ready_at(&self) -> Instant {
+        let full = self.empty_at + self.each;
+        Instant::ZERO + full.since(Instant::ZERO + self.depth)
+    }
+
+    pub(crate) fn is_ready(&self, now: Instant) -> bool {
+        self.each.is_zero() || self.ready_at() <= now
+    }
+
+    /// Takes one datagram out of the quota, if there is one left.
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
+        let ready = self.is_ready(now);
+        if ready && !self.each.is_zero() {
+            self.empty_at = self.empty_at.max(now) + self.each;
+        }
+        ready
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +254,36 @@ mod tests {
         }
         assert!((100..=135).contains(&served[0]), "{served:?}");
         assert_eq!(served[1], 10);
+    }
+
+    #[test]
+    fn p22_no_second_and_no_minute_sees_more_than_the_rate() {
+        for rate in [1, 3, 7, 20, 50, 1_000, 30_000] {
+            let mut quota = EgressQuota::new(EgressConfig { rate });
+            let sent: Vec<u64> = (0..600_000_u64)
+                .map(|n| n * 200)
+                .filter(|at| quota.take(Instant::from_micros(*at)))
+                .collect();
+            for (window, secs) in [(1_000_000, 1), (60_000_000, 60)] {
+                let most = (0..sent.len())
+                    .map(|first| sent.partition_point(|at| *at < sent[first] + window) - first)
+                    .max()
+                    .unwrap();
+                let allowed = (f64::from(rate) * f64::from(secs) * 1.05).ceil();
+                assert!(most as f64 <= allowed, "{rate}/s: {most} in {secs} s");
+                // Offers come every 200 microseconds, so the highest rates cannot be met.
+                let met = f64::from(rate.min(4_000)) * f64::from(secs) * 0.8;
+                assert!(most as f64 >= met.floor(), "{rate}/s: only {most} in {secs} s");
+            }
+        }
+    }
+
+    #[test]
+    fn p22_zero_and_the_greatest_rate_are_no_limit() {
+        for rate in [0, u32::MAX] {
+            let mut quota = EgressQuota::new(EgressConfig { rate });
+            assert!((0..10_000).all(|_| quota.take(Instant::ZERO)));
+        }
     }
 
     #[test]

@@ -163,16 +163,18 @@ proptest! {
     fn p1_p2_p3_p4_p5_any_history_is_survived_bounded_and_repeatable(
         history in proptest::collection::vec(input(), 1..80),
     ) {
-        let config = Config { k: 4, ..Config::default() };
+        // Several lookups at once are no storm: with fewer paths the bound tells the two apart.
+        let mut config = Config { k: 4, ..Config::default() };
+        config.lookup.paths = 2;
         let (mut one, mut two) = (Host::new(config.clone()), Host::new(config));
         for input in &history {
             one.apply(input);
             let packets = one.drain();
             prop_assert!(packets <= 64, "P5: {packets} packets after one input");
-            prop_assert_eq!(one.node.table().check(), Ok(()));
+            prop_assert_eq!(one.node.check(), Ok(()), "P8");
             let pending = one.node.outstanding() > 0;
             prop_assert!(!pending || one.node.poll_timeout().is_some(), "P4: work without a deadline");
-            prop_assert!(one.node.memory() < 1 << 20, "P7");
+            prop_assert!(one.node.memory() <= one.node.memory_limit(), "P7");
         }
         for input in &history {
             two.apply(input);
