@@ -10,6 +10,10 @@ use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::span;
 
+mod sim;
+
+pub(crate) use sim::Sim;
+
 /// A node of the BitTorrent Mainline DHT, and a look into that network from the command line.
 ///
 /// Data goes to stdout; progress, remarks and logs go to stderr.
@@ -26,6 +30,7 @@ const EXIT_CODES: &str = "\
 Examples:
   kad demo                                   watch a DHT work, without any network
   kad peers 'magnet:?xt=urn:btih:…'          who shares this torrent?
+  kad sim --scenario lossy                   a thousand simulated nodes, a third of all datagrams lost
   kad run --state-file ~/.kad                run a node
 
 Exit codes:
@@ -56,6 +61,7 @@ pub(crate) enum Command {
     Ping(Ping),
     Find(Find),
     Demo(Demo),
+    Sim(Sim),
 }
 
 /// Run a node until Ctrl-C or SIGTERM
@@ -288,6 +294,20 @@ mod tests {
     }
 
     #[test]
+    fn a_scenario_prints_as_the_flags_that_it_is_read_from() {
+        let flags = "--seed 7 --nodes 200 --trials 9 --organic --loss 0.05 --stale 0.3 --churn 0.2 --bound 0.6 \
+            --sessions 1800s --wait 60s --attack share:0.1 --writer plain --reader hardened --paths 4 --per-path 8 \
+            --dense 30 --retries 1 --fixed-timeout 2000ms";
+        let Command::Sim(sim) = parse(&format!("sim {flags}")).unwrap().command else { panic!("not sim") };
+        assert_eq!(sim.scenario().to_string(), flags);
+        let Command::Sim(sim) = parse("sim --scenario lossy --loss 5%").unwrap().command else {
+            panic!("not sim")
+        };
+        let scenario = sim.scenario();
+        assert_eq!((scenario.loss, scenario.stale, scenario.churn), (0.05, 0.5, 0.3), "flags over preset");
+    }
+
+    #[test]
     fn what_makes_no_sense_is_a_usage_error() {
         for line in [
             "peers",
@@ -299,6 +319,14 @@ mod tests {
             "ping ::1:6881",
             "ping :1",
             "demo --nodes 2",
+            "sim --nodes 2",
+            "sim --loss 1",
+            "sim --loss 101%",
+            "sim --scenario unheard-of",
+            "sim --attack subnets",
+            "sim --reader best",
+            "sim --seeds 3",
+            "sim --swarm --svg x",
             "find 00",
             &format!("announce {HASH}"),
             &format!("announce {HASH} --port 0"),

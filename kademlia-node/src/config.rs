@@ -44,6 +44,8 @@ pub(crate) struct Udp {
 pub(crate) struct Dht {
     /// How often an announcement is renewed.
     pub(crate) renewal: Duration,
+    /// Requests per second that all announcements together may take.
+    pub(crate) renewal_budget: u32,
     /// How long a finished search answers further ones.
     pub(crate) requery: Duration,
 }
@@ -55,7 +57,11 @@ impl Default for Settings {
             service: ServiceConfig::default(),
             udp: Udp { receive_buffer: 2 << 20, send_buffer: 2 << 20, batched: true },
             driver: DriverConfig::default(),
-            dht: Dht { renewal: Duration::from_secs(15 * 60), requery: Duration::from_secs(15) },
+            dht: Dht {
+                renewal: Duration::from_secs(15 * 60),
+                renewal_budget: 20,
+                requery: Duration::from_secs(15),
+            },
             changes: Arc::default(),
         }
     }
@@ -134,6 +140,7 @@ keys! {
         "inbound.burst" => inbound.burst,
         "inbound.quiet" => inbound.quiet,
         "inbound.datagram" => inbound.datagram,
+        "egress.rate" => egress.rate,
         "bootstrap.first_pause" => bootstrap.first_pause,
         "bootstrap.longest_pause" => bootstrap.longest_pause,
         "bootstrap.routers" => bootstrap.routers,
@@ -159,6 +166,7 @@ keys! {
     }
     dht: Dht {
         "dht.renewal" => renewal,
+        "dht.renewal_budget" => renewal_budget,
         "dht.requery" => requery,
     }
 }
@@ -215,6 +223,7 @@ impl Settings {
             .configure_service(move |config| change(config, &service))
             .configure_driver(|config| *config = self.driver)
             .renewal(self.dht.renewal)
+            .renewal_budget(self.dht.renewal_budget)
             .requery(self.dht.requery)
     }
 }

@@ -1,13 +1,17 @@
 //! Those who want a key to be lost: what they own, and what they say.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+mod collusion;
+mod crowd;
 
+pub(crate) use collusion::{Colluder, Collusion, Guise};
+pub(crate) use crowd::{Crowd, Estate};
+
+use std::net::SocketAddr;
+
+use bittorrent_profile::Mainline;
 use bittorrent_profile::krpc::{Request, Response, Token};
-use bittorrent_profile::{Mainline, node_id};
-use kademlia_core::{Body, Contact, Family, Instant, Key, Keyspace, Message, Rng};
-use transport_mem::{Outgoing, Peer};
+use kademlia_core::{Body, Contact, Family, Key, Message};
+use transport_mem::Outgoing;
 
 /// What the attackers of a scenario own. They collude, know every key that is attacked, answer whoever asks, hand out
 /// tokens, and keep nothing.
@@ -24,170 +28,6 @@ pub enum Attack {
     Share(f64),
 }
 
-/// The port of an attacker under its ordinary id, under ids forged near the target of a query, and under the nearest
-/// ids that its address may have.
-const FORGED: u16 = 6_882;
-const BOUND: u16 = 6_883;
-
-/// What colluding nodes know in common.
-#[derive(Debug)]
-pub(crate) struct Collusion {
-    members: Vec<SocketAddr>,
-    /// For the keys asked for lately: the best that addresses can do where ids are bound to them.
-    best: Mutex<BTreeMap<Key<20>, Arc<[Contact<Key<20>>]>>>,
-}
-
-/// Members named in one reply under ids that fit their addresses.
-const BEST: usize = 32;
-/// Keys remembered.
-const REMEMBERED: usize = 512;
-
-impl Collusion {
-    pub(crate) fn new(members: Vec<SocketAddr>) -> Arc<Self> {
-        Arc::new(Collusion { members, best: Mutex::new(BTreeMap::new()) })
-    }
-
-    /// A member's id so near to `target` that nobody honest is nearer.
-    fn forged(target: &Key<20>, addr: SocketAddr) -> Key<20> {
-        let mut id = target.to_bytes();
-        let std::net::IpAddr::V4(ip) = addr.ip() else { return *target };
-        for (byte, own) in id[15..19].iter_mut().zip(ip.octets()) {
-            *byte ^= own;
-        }
-        Key::new(id)
-    }
-
-    /// Members under the nearest ids to `target` that fit their addresses, nearest first.
-    fn best(&self, target: &Key<20>) -> Arc<[Contact<Key<20>>]> {
-        let mut remembered = self.best.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() > REMEMBERED {
-            remembered.clear();
-        }
-        let found = remembered.entry(*target).or_insert_with(|| {
-            let mut all: Vec<_> = self.members.iter().map(|member| best_of(target, *member)).collect();
-            all.sort_by(|a, b| target.cmp_distance(&a.key, &b.key));
-            all.truncate(BEST);
-            all.into()
-        });
-        Arc::clone(found)
-    }
-
-    /// What a reply about `target` names.
-    fn named(&self, target: &Key<20>, is_value: bool, rng: &mut Rng) -> Vec<Contact<Key<20>>> {
-        let forged = |rng: &mut Rng| {
-            let mut addr = self.members[rng.below(self.members.len())];
-            addr.set_port(FORGED);
-            Contact::new(Self::forged(target, addr), addr)
-        };
-        if !is_value {
-            return (0..8).map(|_| forged(rng)).collect();
-        }
-        let best = self.best(target);
-        (0..8).map(|n| if n % 2 == 0 { forged(rng) } else { best[rng.below(best.len())] }).collect()
-    }
-}
-
-/// The nearest of the eight prefixes that BEP 42 leaves to an address, and the rest of the id as the target has it.
-fn best_of(target: &Key<20>, member: SocketAddr) -> Contact<Key<20>> {
-    let addr = SocketAddr::new(member.ip(), BOUND);
-    let ids = (0..8).map(|choice| {
-        let mut id = target.to_bytes();
-        id[19] = (id[19] & 0xf8) | choice;
-        node_id::fit(addr.ip(), &Key::new(id))
-    });
-    let nearest = ids.min_by(|a, b| target.cmp_distance(a, b)).unwrap_or(*target);
-    Contact::new(nearest, addr)
-}
-
-/// Under which id a colluding node is spoken to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Guise {
-    /// The one that it joined the network with.
-    Ordinary(Key<20>),
-    /// Forged, next to whatever is asked for.
-    Forged,
-    /// The nearest to what is asked for that its address may have.
-    Bound,
-}
-
-/// One socket of a colluding node.
-#[derive(Debug)]
-pub(crate) struct Colluder {
-    guise: Guise,
-    collusion: Arc<Collusion>,
-    rng: Rng,
-}
-
-impl Colluder {
-    pub(crate) fn new(guise: Guise, collusion: &Arc<Collusion>, seed: [u8; 32]) -> Self {
-        Colluder { guise, collusion: Arc::clone(collusion), rng: Rng::from_seed(seed) }
-    }
-
-    /// The address of `addr`'s owner under a guise.
-    pub(crate) fn address(guise: Guise, addr: SocketAddr) -> SocketAddr {
-        match guise {
-            Guise::Ordinary(_) => addr,
-            Guise::Forged => SocketAddr::new(addr.ip(), FORGED),
-            Guise::Bound => SocketAddr::new(addr.ip(), BOUND),
-        }
-    }
-}
-
-impl Peer<Mainline> for Colluder {
-    fn receive(
-        &mut self,
-        _: Instant,
-        me: SocketAddr,
-        from: SocketAddr,
-        message: &Message<Mainline>,
-        out: &mut Vec<Outgoing<Mainline>>,
-    ) {
-        let Body::Request { sender, request, .. } = &message.body else { return };
-        let target = target_of(request).unwrap_or(*sender);
-        let key = match self.guise {
-            Guise::Ordinary(key) => key,
-            Guise::Forged => Collusion::forged(&target, me),
-            Guise::Bound => best_of(&target, me).key,
-        };
-        // What is at stake are values; a node that only looks around is misled more cheaply.
-        let is_value = matches!(request, Request::GetPeers { .. });
-        let named = self.collusion.named(&target, is_value, &mut self.rng);
-        out.push(reply(message, from, key, request, &named));
-    }
-}
-
-/// A node placed next to one key by somebody who owns several subnets.
-#[derive(Debug)]
-pub(crate) struct Crowd {
-    at: usize,
-    all: Arc<[Contact<Key<20>>]>,
-    next: usize,
-}
-
-impl Crowd {
-    pub(crate) fn new(at: usize, all: &Arc<[Contact<Key<20>>]>) -> Self {
-        Crowd { at, all: Arc::clone(all), next: at }
-    }
-}
-
-impl Peer<Mainline> for Crowd {
-    fn receive(
-        &mut self,
-        _: Instant,
-        _: SocketAddr,
-        from: SocketAddr,
-        message: &Message<Mainline>,
-        out: &mut Vec<Outgoing<Mainline>>,
-    ) {
-        let Body::Request { request, .. } = &message.body else { return };
-        // By turns, so that few replies name all.
-        let named: Vec<_> =
-            (1..=8.min(self.all.len())).map(|n| self.all[(self.next + n) % self.all.len()]).collect();
-        self.next = (self.next + 8) % self.all.len();
-        out.push(reply(message, from, self.all[self.at].key, request, &named));
-    }
-}
-
 fn target_of(request: &Request) -> Option<Key<20>> {
     match request {
         Request::FindNode { target, .. } => Some(*target),
@@ -196,6 +36,7 @@ fn target_of(request: &Request) -> Option<Key<20>> {
     }
 }
 
+/// What an attacker called `key` answers: these nodes and a token, to whoever looks for something.
 fn reply(
     to: &Message<Mainline>,
     from: SocketAddr,
@@ -212,3 +53,13 @@ fn reply(
     let body = Body::Response { sender: key, response };
     Outgoing::message(from, Message { transaction: to.transaction, observed: Some(from), body })
 }
+
+/// `target` with the low bits of its last byte, which BEP 42 leaves to the node, as chosen.
+fn with_choice(target: &Key<20>, choice: u8) -> Key<20> {
+    let mut id = target.to_bytes();
+    id[19] = (id[19] & 0xf8) | choice;
+    Key::new(id)
+}
+
+/// Ids that BEP 42 leaves to one address.
+const CHOICES: std::ops::Range<u8> = 0..8;

@@ -3,8 +3,25 @@
 mod attack;
 mod figures;
 mod network;
+mod observed;
+mod outcome;
+mod presets;
+mod run;
 mod scenario;
+mod swarm;
+mod table;
+mod text;
 
 pub use attack::Attack;
 pub use figures::{Figures, Spread};
-pub use scenario::{Outcome, Scenario};
+pub use observed::{Answer, Ask, Observed, Role};
+pub use outcome::Outcome;
+pub use presets::{PRESETS, Preset};
+pub use run::Phase;
+pub use scenario::Scenario;
+pub use swarm::{Flaw, Swarm};
+pub use table::AttackTable;
+pub use text::{NotAnAttack, NotAnEffort, effort_from, effort_name};
+
+#[cfg(test)]
+mod tests;

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bittorrent_profile::krpc::{Families, Request, Response};
-use bittorrent_profile::{InfoHash, Mainline, MainlineService, ServiceConfig};
+use bittorrent_profile::{InfoHash, Mainline, MainlineService, ServiceConfig, node_id};
 use kademlia_core::{
     Config, Contact, Event, Key, Keyspace, LookupId, LookupOptions, LookupReport, Node, Protocol, Rng, Stored,
 };
-use transport_mem::{Birth, LinkModel, NodeIndex, Simulation};
+use transport_mem::{Birth, LinkModel, NodeIndex, Simulation, address_v4};
 
 /// A simulated Mainline, and a generator for what a test chooses at random.
 #[derive(Debug)]
@@ -42,6 +42,11 @@ pub fn mainline_node(birth: &Birth<Key<20>>, config: Arc<Config>) -> Node<Mainli
     Node::new(service, birth.key, config, rng.fork(), birth.now)
 }
 
+/// The same with an id that fits its address, so that it keeps it once it has learnt that.
+pub fn settled_node(birth: &Birth<Key<20>>, config: Arc<Config>) -> Node<Mainline, MainlineService> {
+    mainline_node(&Birth { key: node_id::fit(birth.addr.ip(), &birth.key), ..*birth }, config)
+}
+
 impl Network {
     /// `count` nodes that joined one after the other, over real bytes, and had twenty minutes to settle.
     pub fn grown(seed: u64, count: usize, model: LinkModel) -> Self {
@@ -55,6 +60,21 @@ impl Network {
         simulation
             .grow(count, Duration::from_millis(500), |birth| mainline_node(&birth, Arc::clone(&config)));
         simulation.run_for(Duration::from_secs(20 * 60));
+        let rng = Rng::from_number(!seed);
+        Network { simulation, rng, reports: BTreeMap::new(), answers: BTreeMap::new() }
+    }
+
+    /// `count` nodes with the tables of long standing and ids that fit their addresses (BEP 42), in typed messages:
+    /// ready at once, for networks that would take too long to grow.
+    pub fn filled(seed: u64, count: u32, model: LinkModel) -> Self {
+        let mut simulation = Simulation::new(seed, model);
+        let config = Arc::new(Config::default());
+        for n in 0..count {
+            simulation.spawn(address_v4(n), |birth| settled_node(&birth, Arc::clone(&config)));
+        }
+        // So that the contacts can be of different ages.
+        simulation.run_for(config.table.keepalive);
+        simulation.fill_tables(config.k);
         let rng = Rng::from_number(!seed);
         Network { simulation, rng, reports: BTreeMap::new(), answers: BTreeMap::new() }
     }

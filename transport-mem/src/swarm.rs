@@ -165,9 +165,7 @@ impl Draw {
     }
 
     fn nats(&mut self) -> Vec<(Nat, f64)> {
-        let kinds =
-            [NatKind::FullCone, NatKind::AddressRestricted, NatKind::PortRestricted, NatKind::Symmetric];
-        let mut nats = self.some_of(kinds.map(Nat::new), most::NAT);
+        let mut nats = self.some_of(NAT_KINDS.map(Nat::new), most::NAT);
         for (nat, _) in &mut nats {
             nat.mapping += self.time(most::MAPPING - nat.mapping);
         }

@@ -112,5 +112,6 @@ fn lookups_survive_loss_in_both_directions() {
     let mut network = network(7, 300, LinkModel::internet().with_loss(0.05), false);
     let searches = searches(&network, 300, 7);
     let exact = exact(&mut network, &searches);
-    assert!(exact >= 297, "{exact} of 300 exact with 5 % loss");
+    // A node that is asked three times is missed once in a thousand (0.0975³), so of 8 each one lookup in 130 is inexact.
+    assert!(exact >= 291, "{exact} of 300 exact with 5 % loss");
 }

@@ -1,15 +1,12 @@
-//! Announcing peers, once or until withdrawn.
+//! Announcing a peer once.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
-use std::time::Duration;
 
 use kademlia_core::runtime::RequestFailure;
-use kademlia_core::{Contact, Key, LookupOptions, MakeRequest, Rng, Stored};
-use tokio::sync::watch;
-use tokio::task::AbortHandle;
+use kademlia_core::{Contact, Effort, Key, LookupOptions, MakeRequest, Stored};
 
-use super::{Dht, Inner};
+use super::Inner;
 use crate::id::InfoHash;
 use crate::krpc::{Families, Request, Response};
 use crate::mainline::Mainline;
@@ -46,21 +43,24 @@ impl Announced {
     }
 }
 
-/// Announces in every network that the node is in.
+/// Announces in every network that the node is in; gives back also how many requests that took.
 pub(super) async fn once(
     inner: &Inner,
     info_hash: InfoHash,
     port: Port,
-) -> Result<Announced, RequestFailure> {
-    let mut announced = Announced::default();
+    effort: Effort,
+) -> Result<(Announced, usize), RequestFailure> {
+    let (mut announced, mut requests) = (Announced::default(), 0);
     for (family, bound, _) in &inner.families {
         let make = make_request(info_hash, port, *bound, inner.strict_bep42);
         let request = Request::GetPeers { info_hash, want: Families::NONE };
-        let options = LookupOptions::default();
+        let options = LookupOptions { effort: Some(effort), ..LookupOptions::default() };
         let stored = inner.handle.publish(*family, info_hash.into(), request, make, options).await?;
+        requests += stored.report.messages;
         announced.add(stored);
     }
-    Ok(announced)
+    requests += announced.accepted.len() + announced.refused.len() + announced.no_answer.len();
+    Ok((announced, requests))
 }
 
 /// To whoever gave a token (A7, BEP 33.5); if strict, only where the id fits the address (42.5).
@@ -81,57 +81,3 @@ fn make_request(
         Some(Request::AnnouncePeer { implied_port, info_hash, port, token })
     })
 }
-
-/// An announcement that is renewed until it is dropped or withdrawn (C4). Nodes forget it half an hour later;
-/// the protocol has no way to take it back sooner.
-#[derive(Debug)]
-pub struct Announcement {
-    rounds: watch::Receiver<Option<Result<Announced, RequestFailure>>>,
-    task: AbortHandle,
-}
-
-impl Announcement {
-    /// Waits for the next round to end, the first one if none has, and tells who took it. Rounds that ended while
-    /// nobody waited are passed over but for the last.
-    pub async fn round(&mut self) -> Option<Result<Announced, RequestFailure>> {
-        self.rounds.changed().await.ok()?;
-        self.rounds.borrow_and_update().clone()
-    }
-
-    /// Ends the renewal. Dropping does the same.
-    pub fn withdraw(self) {}
-}
-
-impl Drop for Announcement {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Announces, and again after each interval, an eighth sooner or later, so that nodes started together drift apart.
-pub(super) fn keep(dht: Dht, info_hash: InfoHash, port: Port) -> Announcement {
-    let (sender, rounds) = watch::channel(None);
-    let task = tokio::spawn(async move {
-        // Jitter need not be secret, only different: the info hash and the socket's port are.
-        let own_port = dht.local_addrs().first().map_or(0, SocketAddr::port);
-        let [a, b, c, d, ..] = info_hash.to_bytes();
-        let mut rng =
-            Rng::from_number(u64::from(u32::from_be_bytes([a, b, c, d])) << 16 | u64::from(own_port));
-        loop {
-            let round = once(&dht.inner, info_hash, port).await;
-            let pause = match &round {
-                Err(RequestFailure::Closed(_)) => return,
-                Ok(announced) if announced.accepted.is_empty() => dht.inner.renewal.min(RETRY),
-                _ => dht.inner.renewal,
-            };
-            if sender.send(Some(round)).is_err() {
-                return;
-            }
-            tokio::time::sleep(rng.jittered(pause)).await;
-        }
-    });
-    Announcement { rounds, task: task.abort_handle() }
-}
-
-/// Pause after a round that nobody accepted.
-const RETRY: Duration = Duration::from_secs(60);

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use kademlia_core::runtime::{Closed, Driver, DriverConfig, Shell, Transport};
 use kademlia_core::{
-    Config, Contact, DualStack, Family, Instant, Key, Keyspace, Node, Protocol, Reach, Rng, Snapshot,
+    Config, Contact, DualStack, Family, Instant, Key, Keyspace, Node, Protocol, Reach, RenewalConfig, Rng,
+    Snapshot,
 };
 
 use super::changes::Changes;
 use super::peers::Searches;
+use super::renew::Announcer;
 use super::{Dht, Inner, MainlineHandle};
 use crate::id::NodeId;
 use crate::mainline::Mainline;
@@ -45,7 +47,7 @@ pub struct Builder {
     service: Changes<ServiceConfig>,
     driver: DriverConfig,
     seed: Option<[u8; 32]>,
-    renewal: Duration,
+    renewal: RenewalConfig,
     requery: Duration,
 }
 
@@ -60,7 +62,7 @@ impl Default for Builder {
             service: Changes::default(),
             driver: DriverConfig::default(),
             seed: None,
-            renewal: Duration::from_secs(15 * 60),
+            renewal: RenewalConfig::default(),
             requery: Duration::from_secs(15),
         }
     }
@@ -110,7 +112,15 @@ impl Builder {
     /// How often an [`Announcement`](super::Announcement) is renewed (default: 15 min, half of what nodes keep it).
     #[must_use]
     pub fn renewal(mut self, interval: Duration) -> Self {
-        self.renewal = interval;
+        self.renewal.interval = interval;
+        self
+    }
+
+    /// Requests per second that all announcements of this node together may take in the long run (default: 20; 0 for no
+    /// limit). With more than that pays for, each is made with less effort, and then more rarely.
+    #[must_use]
+    pub fn renewal_budget(mut self, requests: u32) -> Self {
+        self.renewal.budget = requests;
         self
     }
 
@@ -179,15 +189,18 @@ impl Builder {
         let contacts = self.remembered.drain(..).flat_map(|(_, snapshot)| snapshot.contacts).collect();
         let join = join(handle.clone(), contacts, std::mem::take(&mut self.bootstrap));
         let resolving = tokio::spawn(join).abort_handle();
+        let announcer = Announcer::new(self.renewal, rng.fork());
         let inner = Inner {
             handle,
             families,
             strict_bep42: self.service.apply(ServiceConfig::default()).strict_bep42,
-            renewal: self.renewal,
+            announcer,
             searches: Searches::new(self.requery),
             resolving,
         };
-        Ok(Dht { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        tokio::spawn(Arc::clone(&inner.announcer).run(Arc::downgrade(&inner)));
+        Ok(Dht { inner })
     }
 
     fn node(&self, family: Family, reach: Reach, rng: &mut Rng) -> Node<Mainline, MainlineService> {

@@ -34,11 +34,13 @@ mod announce;
 mod builder;
 mod changes;
 mod peers;
+mod renew;
 mod state;
 
-pub use announce::{Announced, Announcement, Port};
+pub use announce::{Announced, Port};
 pub use builder::{Builder, SpawnError};
 pub use peers::{Found, Peers, PeersSummary};
+pub use renew::Announcement;
 pub use state::{DhtState, FamilyState};
 
 use std::net::SocketAddr;
@@ -46,7 +48,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kademlia_core::runtime::{Closed, Handle, RequestFailure};
-use kademlia_core::{Contact, Family, Key, LookupOptions, LookupReport, Protocol, Reach, Snapshot};
+use kademlia_core::{Contact, Effort, Family, Key, LookupOptions, LookupReport, Protocol, Reach, Snapshot};
 use tokio::task::AbortHandle;
 
 use crate::id::{InfoHash, NodeId};
@@ -54,6 +56,7 @@ use crate::krpc::Version;
 use crate::mainline::Mainline;
 use crate::service::MainlineService;
 use peers::Searches;
+use renew::Announcer;
 
 /// The runtime's door to a Mainline node.
 pub type MainlineHandle = Handle<Mainline, MainlineService>;
@@ -70,7 +73,7 @@ struct Inner {
     handle: MainlineHandle,
     families: Vec<(Family, SocketAddr, Reach)>,
     strict_bep42: bool,
-    renewal: Duration,
+    announcer: Arc<Announcer>,
     searches: Searches,
     resolving: AbortHandle,
 }
@@ -78,6 +81,7 @@ struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.resolving.abort();
+        self.announcer.stop();
     }
 }
 
@@ -114,7 +118,7 @@ impl Dht {
 
     /// Announces that this host shares a torrent, and again and again, until the announcement is dropped.
     pub fn announce(&self, info_hash: InfoHash, port: Port) -> Announcement {
-        announce::keep(self.clone(), info_hash, port)
+        Announcement::new(self.clone(), info_hash, port)
     }
 
     /// Announces once.
@@ -122,7 +126,8 @@ impl Dht {
     /// # Errors
     /// Why it could not be tried. That nobody accepted is no error but an empty [`Announced::accepted`].
     pub async fn announce_once(&self, info_hash: InfoHash, port: Port) -> Result<Announced, RequestFailure> {
-        announce::once(&self.inner, info_hash, port).await
+        let (announced, _) = announce::once(&self.inner, info_hash, port, Effort::Hardened).await?;
+        Ok(announced)
     }
 
     /// The nodes closest to `target`, in each network that this node is in.

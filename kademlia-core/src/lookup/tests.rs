@@ -1,5 +1,7 @@
 //! The lookup against a network that is only a table of who knows whom.
 
+mod paths;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 

@@ -294,6 +294,8 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             self.maintenance.poll_timeout(),
             self.held_back.then(|| self.egress.ready_at()),
         ])
+        // A deadline beyond all time: nothing falls due there, or a host whose clock shows it would never rest (T21).
+        .filter(|due| *due < Instant::NEVER)
     }
 
     // Reading.

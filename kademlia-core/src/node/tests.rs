@@ -1,6 +1,7 @@
 //! The engine alone, without bytes: T3, T4, T10, P30, and the queueing of early calls.
 
 mod histories;
+mod votes;
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;

@@ -6,6 +6,7 @@ mod find;
 mod peers;
 mod ping;
 mod run;
+mod sim;
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
@@ -52,6 +53,7 @@ fn run_to_end(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
             Command::Ping(args) => ping::run(args, output, interrupt).await,
             Command::Find(args) => find::run(args, output, interrupt).await,
             Command::Demo(args) => demo::run(args, output, interrupt).await,
+            Command::Sim(args) => sim::run(args, output, interrupt).await,
         }
     });
     runtime.shutdown_timeout(LINGER);

@@ -44,6 +44,7 @@ fn fs_b10_every_limit_has_a_key() {
         verify,
         observed,
         inbound,
+        egress,
         bootstrap,
     } = Config::default();
     let ServiceConfig { strict_bep42: _, peer_ttl: _, peers_per_reply: _, one_peer_per_ip: _, storage } =
@@ -66,11 +67,12 @@ fn fs_b10_every_limit_has_a_key() {
     expected.extend(named("verify", format!("{verify:?}")));
     expected.extend(named("observed", format!("{observed:?}")));
     expected.extend(named("inbound", format!("{inbound:?}")));
+    expected.extend(named("egress", format!("{egress:?}")));
     expected.extend(named("bootstrap", format!("{bootstrap:?}")));
     expected.extend(named("storage", format!("{storage:?}")));
     expected.extend(named("udp", format!("{:?}", UdpConfig::default())));
     expected.extend(named("driver", format!("{:?}", DriverConfig::default())));
-    expected.extend(["renewal", "requery"].map(|name| format!("dht.{name}")));
+    expected.extend(["renewal", "renewal_budget", "requery"].map(|name| format!("dht.{name}")));
     assert_eq!(KEYS.iter().map(|key| (*key).to_owned()).collect::<BTreeSet<_>>(), expected);
 }
 

@@ -3,5 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may fail loudly")]
 
+mod address;
+mod churn;
+mod determinism;
 mod lookups;
 mod memory;
+mod outage;
+mod poison;
+mod replay;
+mod storm;
