@@ -220,6 +220,35 @@ mod tests {
     }
 
     #[test]
+    fn t13_every_edge_of_the_ranges_of_ipv6_and_one_beyond() {
+        // Refused within what is admitted, by first address and length of the prefix.
+        for (first, bits) in [("2001::", 32), ("2001:db8::", 32), ("2002::", 16), ("3fff::", 20)] {
+            let low = first.parse::<Ipv6Addr>().unwrap().to_bits();
+            let high = low | (u128::MAX >> bits);
+            for (ip, global) in [(low - 1, true), (low, false), (high, false), (high + 1, true)] {
+                // Right after Teredo comes what is left of 2001::/16, right before it the end of 2000::/16.
+                assert_eq!(
+                    admits(Reach::Global, &Ipv6Addr::from_bits(ip).to_string()),
+                    global,
+                    "{first}/{bits}"
+                );
+            }
+        }
+        // Admitted within all: 2000::/3.
+        for (ip, global) in [
+            ((0x2000 << 112) - 1, false),
+            (0x2000 << 112, true),
+            ((0x4000 << 112) - 1, true),
+            (0x4000 << 112, false),
+        ] {
+            assert_eq!(admits(Reach::Global, &Ipv6Addr::from_bits(ip).to_string()), global, "{ip:x}");
+        }
+        for addr in ["8.8.8.8:0", "[2a00::1]:0"] {
+            assert!(!Reach::Global.admits(addr.parse().unwrap()), "port 0");
+        }
+    }
+
+    #[test]
     fn private_reach_still_refuses_what_is_no_host() {
         for ip in ["10.0.0.1", "127.0.0.1", "192.168.1.1", "::1", "fe80::1", "fd00::1", "8.8.8.8"] {
             assert!(admits(Reach::Private, ip), "{ip}");

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod attack;
+mod deeds;
 mod figures;
 mod network;
 mod observed;

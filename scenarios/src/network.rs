@@ -32,7 +32,7 @@ pub(crate) struct Network {
 /// Nodes that know each crowd's members before the trials begin.
 const NEIGHBOURS: usize = 40;
 /// The most clients, and one in how many honest nodes is one at most.
-const CLIENTS: usize = 128;
+const CLIENTS: usize = 256;
 const CLIENT_SHARE: usize = 8;
 /// From one node to the next in a network that grows, and from the last to the first trial.
 const PACE: Duration = Duration::from_millis(20);

@@ -11,8 +11,9 @@ use crate::run::{self, Phase};
 
 /// A network, what is wrong with it, and how it is searched. Equal scenarios give equal outcomes, on every machine.
 ///
-/// Announcements and searches are made by up to 128 honest nodes, at most an eighth of all, which have looked around
-/// before, are spared all churn, and take turns.
+/// Announcements and searches are made by up to 256 honest nodes, at most an eighth of all, which have looked around
+/// before, are spared all churn, and take turns. Where keys are crowded ([`Attack::Subnets`]), as many networks live
+/// through it, one after the other, as are needed for the crowds to be at most a tenth of each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
     /// Decides everything that is drawn at random.

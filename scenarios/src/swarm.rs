@@ -62,6 +62,13 @@ impl Swarm {
         swarm::draw(seed, self.length)
     }
 
+    /// Hours of all nodes together in one run, in virtual time.
+    pub fn node_hours(&self) -> f64 {
+        let growing = self.nodes as f64 / 2.0 * PACE.as_secs_f64();
+        let grown = 2.0 * PATIENCE.as_secs_f64() + self.length.as_secs_f64() + RECOVERY.as_secs_f64();
+        self.nodes as f64 * (growing + grown) / 3_600.0
+    }
+
     /// Lives through a plan; gives back the trace's hash.
     ///
     /// # Errors

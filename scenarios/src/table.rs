@@ -167,8 +167,8 @@ Written by the simulator; not to be edited. To write it anew:
 $ kad sim --attack-table --seed {seed} --nodes {nodes} --trials {trials} > docs/attack-table.md
 ```
 
-Each cell is a network of its own: {nodes} honest nodes, 5 % of all datagrams lost in each direction, 30 % of all contacts
-in routing tables dead, seed {seed}, {trials} announcements, each searched for once by another node. An announcement is found if
+Each cell has networks of its own (several where keys are crowded, so that the crowds are at most a tenth of each):
+{nodes} honest nodes, 5 % of all datagrams lost in each direction, 30 % of all contacts in routing tables dead, seed {seed}, {trials} announcements, each searched for once by another node. An announcement is found if
 the search is told of the peer. Networks on the Internet are larger: attacks by subnets do not become harder with that,
 attacks by a share of all nodes become more expensive.
 

@@ -23,7 +23,8 @@ fn without_faults_everything_is_found_by_its_true_neighbours() {
 
 #[test]
 fn equal_scenarios_have_equal_outcomes() {
-    let scenario = Scenario { loss: 0.1, stale: 0.3, churn: 0.2, attack: Attack::Share(0.1), ..small() };
+    let faulty = Scenario { loss: 0.1, stale: 0.3, churn: 0.2, attack: Attack::Share(0.1), ..small() };
+    let scenario = Scenario { nodes: 100, trials: 5, ..faulty };
     let outcome = scenario.run();
     assert_eq!(outcome, scenario.run());
     assert_ne!(outcome.trace, Scenario { seed: 2, ..scenario }.run().trace);
@@ -52,7 +53,7 @@ fn nodes_come_and_go_and_announcements_outlive_it() {
 
 #[test]
 fn an_observed_search_is_the_one_that_the_outcome_counts() {
-    let scenario = Scenario { loss: 0.05, stale: 0.3, ..small() };
+    let scenario = Scenario { loss: 0.05, stale: 0.3, trials: 5, ..small() };
     let (outcome, observed) = scenario.observe(3, &mut |_, _| {});
     assert_eq!(outcome, scenario.run(), "watching changes nothing");
     let observed = observed.unwrap();
@@ -64,7 +65,7 @@ fn an_observed_search_is_the_one_that_the_outcome_counts() {
         assert!(ask.named_by.is_none_or(|by| by < place && observed.asks[by].answer.is_some()));
     }
     assert!(observed.transcript.to_string().contains("LookupDone"));
-    assert!(scenario.observe(20, &mut |_, _| {}).1.is_none(), "there are 20 trials only");
+    assert!(scenario.observe(5, &mut |_, _| {}).1.is_none(), "there are 5 trials only");
 }
 
 #[test]
@@ -104,7 +105,7 @@ fn attacks_and_efforts_are_read_as_they_are_written() {
 
 #[test]
 fn the_attack_table_is_a_page() {
-    let page = AttackTable::run(1, 100, 2, &mut |_, _| {}).to_string();
-    assert!(page.contains("--seed 1 --nodes 100 --trials 2") && !page.contains('{'), "{page}");
+    let page = AttackTable::run(1, 60, 1, &mut |_, _| {}).to_string();
+    assert!(page.contains("--seed 1 --nodes 60 --trials 1") && !page.contains('{'), "{page}");
     assert_eq!(page.lines().filter(|line| line.starts_with("| plain |")).count(), 4);
 }

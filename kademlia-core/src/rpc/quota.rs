@@ -166,10 +166,9 @@ impl EgressQuota {
         EgressQuota { each, depth: Duration::from_millis(50).max(each), empty_at: Instant::ZERO }
     }
 
-    /// When the next datagram may be sent.
+    /// When the next request may be sent: requests can wait, replies cannot, so they have the depth to themselves.
     pub(crate) fn ready_at(&self) -> Instant {
-        let full = self.empty_at + self.each;
-        Instant::ZERO + full.since(Instant::ZERO + self.depth)
+        self.empty_at
     }
 
     pub(crate) fn is_ready(&self, now: Instant) -> bool {
@@ -178,11 +177,12 @@ impl EgressQuota {
 
     /// Takes one datagram out of the quota, if there is one left.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
-        let ready = self.is_ready(now);
-        if ready && !self.each.is_zero() {
-            self.empty_at = self.empty_at.max(now) + self.each;
+        let filled = self.empty_at.max(now) + self.each;
+        let left = filled.since(now) <= self.depth;
+        if left && !self.each.is_zero() {
+            self.empty_at = filled;
         }
-        ready
+        left
     }
 }
 

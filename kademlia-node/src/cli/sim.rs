@@ -160,7 +160,10 @@ fn preset(name: &str) -> Result<&'static Preset, String> {
 
 /// A share of which something has to be left.
 fn share(text: &str) -> Result<f64, String> {
-    portion(text).ok().filter(|share| *share <= 0.95).ok_or_else(|| "expected 0 to 0.95, or 0% to 95%".to_owned())
+    portion(text)
+        .ok()
+        .filter(|share| *share <= 0.95)
+        .ok_or_else(|| "expected 0 to 0.95, or 0% to 95%".to_owned())
 }
 
 fn portion(text: &str) -> Result<f64, String> {
@@ -168,7 +171,10 @@ fn portion(text: &str) -> Result<f64, String> {
         Some(percent) => percent.parse::<f64>().map(|percent| percent / 100.0),
         None => text.parse(),
     };
-    parsed.ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "expected 0 to 1, or 0% to 100%".to_owned())
+    parsed
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| "expected 0 to 1, or 0% to 100%".to_owned())
 }
 
 fn count<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize, String> {

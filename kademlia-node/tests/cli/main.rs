@@ -10,5 +10,6 @@ mod commands;
 mod process;
 #[cfg(unix)]
 mod signals;
+mod sim;
 #[cfg(unix)]
 mod state;

@@ -5,7 +5,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "helpers of tests may fail loudly"
+    clippy::print_stdout,
+    reason = "helpers of tests may fail loudly, and figures are printed"
 )]
 
 mod adversary;

@@ -33,7 +33,9 @@ fn tally(network: &mut Network) -> Arc<Mutex<Tally>> {
     let counted = Arc::clone(&tally);
     network.simulation.observe(move |_, step: &Step<'_, Mainline>| {
         let (cause, dead) = match step {
-            Step::Delivered { cause: Some(cause), .. } | Step::Lost { cause: Some(cause), .. } => (*cause, false),
+            Step::Delivered { cause: Some(cause), .. } | Step::Lost { cause: Some(cause), .. } => {
+                (*cause, false)
+            }
             Step::Vanished { cause: Some(cause), .. } => (*cause, true),
             _ => return,
         };
@@ -73,7 +75,10 @@ fn churn(hosts: u32, minutes: u32) -> (f64, String) {
     let mut table = String::new();
     for (cause, [all, dead]) in &tally {
         let (rate, share) = (*all as f64 / counted, 100.0 * *dead as f64 / *all as f64);
-        let _ = writeln!(table, "  {cause:>9}: {rate:6.2} messages a node and minute, {share:4.1} % of them to nobody");
+        let _ = writeln!(
+            table,
+            "  {cause:>9}: {rate:6.2} messages a node and minute, {share:4.1} % of them to nobody"
+        );
     }
     let good: Vec<_> = {
         let now = network.simulation.now();

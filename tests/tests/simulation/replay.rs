@@ -73,7 +73,12 @@ fn replay(nodes: usize, torrents: usize) {
     }
     let node = network.simulation.node(VICTIM).unwrap();
     assert_eq!(node.counters().answered, answered, "no transaction was open to a second answer");
-    println!("{} datagrams ten times: {} entries, {} torrents as before", heard.len(), before.0.len(), before.1.len());
+    println!(
+        "{} datagrams ten times: {} entries, {} torrents as before",
+        heard.len(),
+        before.0.len(),
+        before.1.len()
+    );
 }
 
 #[test]

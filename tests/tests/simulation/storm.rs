@@ -7,8 +7,8 @@ use std::time::Duration;
 use bittorrent_profile::Mainline;
 use bittorrent_profile::krpc::{Families, Request, Response};
 use kademlia_core::{
-    Config, Contact, Effort, EgressConfig, Event, Instant, Key, Keyspace, LookupId, LookupOptions,
-    RenewalConfig, Renewals, Rng,
+    Cause, Contact, Effort, Event, Instant, Key, Keyspace, LookupId, LookupOptions, RenewalConfig, Renewals,
+    Rng,
 };
 use tests::Network;
 use transport_mem::{LinkModel, NodeIndex, Step};
@@ -23,14 +23,14 @@ struct Announcer {
 
 /// How the storm went.
 struct Storm {
-    /// The most datagrams that a node sent in a second, on average over a minute, and over the worst second.
+    /// The most requests that a node sent in a second, on average over a minute, and over the worst second.
     busiest_minute: f64,
     busiest_second: u64,
     /// When everything had been announced once.
     quiet_after: Duration,
 }
 
-/// Datagrams sent by each node in each second.
+/// Requests sent by each node in each second.
 type Sent = std::sync::Arc<std::sync::Mutex<BTreeMap<(NodeIndex, u64), u64>>>;
 
 fn publish(network: &mut Network, node: NodeIndex, key: Key<20>, effort: Effort) -> Option<LookupId> {
@@ -46,8 +46,7 @@ fn publish(network: &mut Network, node: NodeIndex, key: Key<20>, effort: Effort)
 
 /// `nodes` nodes that have `each` to announce begin in the same second.
 fn storm(nodes: usize, each: usize) -> Storm {
-    let config = Config { egress: EgressConfig { rate: 50 }, ..Config::default() };
-    let mut network = Network::grown_with(23, nodes, LinkModel::internet(), config);
+    let mut network = Network::grown(23, nodes, LinkModel::internet());
     let sent = watch_senders(&mut network);
     let start = network.simulation.now();
     let mut rng = Rng::from_number(23);
@@ -86,11 +85,17 @@ fn storm(nodes: usize, each: usize) -> Storm {
     }
 }
 
+/// Notes the requests that each node sends. Replies are not its own choice: in a network that nobody leaves, everybody
+/// knows the oldest nodes, and these are asked several times as often as the others.
 fn watch_senders(network: &mut Network) -> Sent {
     let sent = Sent::default();
     let noted = std::sync::Arc::clone(&sent);
     network.simulation.observe(move |now: Instant, step: &Step<'_, Mainline>| {
-        if let Step::Delivered { from, .. } | Step::Lost { from, .. } | Step::Vanished { from, .. } = step {
+        if let Step::Delivered { from, cause, .. }
+        | Step::Lost { from, cause, .. }
+        | Step::Vanished { from, cause, .. } = step
+            && *cause != Some(Cause::Reply)
+        {
             *noted.lock().unwrap().entry((*from, now.as_secs())).or_default() += 1;
         }
     });
@@ -115,21 +120,17 @@ fn settle(network: &mut Network, announcers: &mut [Announcer], rng: &mut Rng) {
 fn t23_a_restart_storm_stays_within_the_budget_and_passes() {
     let storm = storm(60, 60);
     assert!(storm.quiet_after <= Duration::from_secs(20 * 60), "{:?}", storm.quiet_after);
-    assert!(
-        storm.busiest_minute <= 50.0,
-        "{} datagrams a second in the busiest minute",
-        storm.busiest_minute
-    );
+    assert!(storm.busiest_minute <= 25.0, "{} requests a second in the busiest minute", storm.busiest_minute);
 }
 
 #[test]
 #[ignore = "full size: .ci/run runs it in release"]
-fn t23_a_hundred_nodes_restart_with_a_thousand_announcements_each() {
-    let storm = storm(100, 1_000);
+fn t23_two_hundred_nodes_restart_with_eight_hundred_announcements_each() {
+    let storm = storm(200, 800);
     println!(
-        "100 nodes, 1,000 announcements each: all made after {:?}; busiest minute {:.1} datagrams/s a node, busiest second {}",
+        "200 nodes, 800 announcements each: all made after {:?}; busiest minute {:.1} requests/s a node, busiest second {}",
         storm.quiet_after, storm.busiest_minute, storm.busiest_second
     );
     assert!(storm.quiet_after <= Duration::from_secs(20 * 60));
-    assert!(storm.busiest_minute <= 50.0);
+    assert!(storm.busiest_minute <= 25.0);
 }

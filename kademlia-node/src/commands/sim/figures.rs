@@ -45,10 +45,7 @@ impl fmt::Display for Figure {
 }
 
 /// The table.
-pub(super) fn write(
-    outcome: &Outcome,
-    output: &Output,
-) -> io::Result<()> {
+pub(super) fn write(outcome: &Outcome, output: &Output) -> io::Result<()> {
     let figures = [
         Figure::count("search messages", outcome.searches.messages),
         Figure::count("search hops", outcome.searches.hops),
@@ -93,8 +90,9 @@ pub(super) fn summary(
     took: Duration,
     output: &Output,
 ) -> io::Result<()> {
-    let Outcome { trials, found, recall, size, crowded, nodes, bytes_per_node, events, lasted, trace, .. } =
-        outcome;
+    let Outcome {
+        trials, found, recall, size, crowded, nodes, bytes_per_node, events, lasted, trace, ..
+    } = outcome;
     let replay = format!("kad sim {scenario} --replay");
     let peak = peak_memory();
     let summary = Summary {

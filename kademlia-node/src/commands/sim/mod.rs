@@ -36,8 +36,7 @@ pub(crate) async fn run(args: &cli::Sim, output: &Output, interrupt: Interrupt) 
     let outcome = desk.live_through(&scenario).await?;
     let took = started.elapsed();
     output.clear();
-    let replay = format!("kad sim {scenario} --replay");
-    figures::write(&scenario, &outcome, took, &replay, output)?;
+    figures::write(&outcome, output)?;
     if args.replay || args.svg.is_some() {
         let observed = desk.again(&scenario, &outcome).await?;
         if let (Some(file), Some(observed)) = (&args.svg, &observed) {
@@ -49,8 +48,7 @@ pub(crate) async fn run(args: &cli::Sim, output: &Output, interrupt: Interrupt) 
             tell(&observed, output)?;
         }
     }
-    output.note(format!("replay with: {replay}"));
-    figures::summary(&scenario, &outcome, took, &replay, output)?;
+    figures::summary(&scenario, &outcome, took, output)?;
     Ok(if outcome.is_complete() { Exit::Success } else { Exit::Nothing })
 }
 
@@ -73,8 +71,7 @@ impl Desk<'_> {
     async fn again(&mut self, scenario: &Scenario, first: &Outcome) -> anyhow::Result<Option<Observed>> {
         let trial = first.lost.first().copied().unwrap_or(0);
         let scenario = scenario.clone();
-        let (second, observed) =
-            self.work(move |tell| scenario.observe(trial, &mut phases(tell))).await?;
+        let (second, observed) = self.work(move |tell| scenario.observe(trial, &mut phases(tell))).await?;
         self.output.clear();
         let (first, second) = (first.trace, second.trace);
         if first != second {

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Writes the logs beside this script anew: `docs/results/regenerate.sh [PATTERN]` for all of them, or those whose names
+# contain PATTERN. One core, half an hour in all but for `cost-1000000`, which takes 24 GB of memory and is left out unless named.
+# KAD names the program; without it, a release build is made.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+pattern=${1:-}
+if [ -z "${KAD:-}" ]; then
+    cargo build --release --locked -p kademlia-node
+    KAD=${CARGO_TARGET_DIR:-target}/release/kad
+fi
+
+run() {
+    local name=$1
+    shift
+    case "$name" in *"$pattern"*) ;; *) return 0 ;; esac
+    printf '%s\n' "$name"
+    {
+        printf '$ kad sim %s\n' "$*"
+        "$KAD" sim "$@" 2>&1
+        printf 'exit code %s\n' "$?"
+    } >"docs/results/$name.log"
+}
+
+# The lookup rows of the gates: 10,000 nodes.
+gate=(--nodes 10000 --trials 1000)
+for reader in plain dense reinforced; do
+    run "gate-healthy-$reader" --scenario healthy "${gate[@]}" --reader "$reader"
+done
+for scenario in worn lossy broken; do
+    for reader in dense reinforced; do
+        run "gate-$scenario-$reader" --scenario "$scenario" "${gate[@]}" --reader "$reader"
+    done
+done
+run "gate-churning" --scenario churning "${gate[@]}"
+
+# How long it takes, and what a timeout that learns nothing from round trips would have needed.
+for reader in plain reinforced; do
+    run "time-adaptive-$reader" --scenario distant "${gate[@]}" --reader "$reader"
+    run "time-fixed-$reader" --scenario distant "${gate[@]}" --reader "$reader" --fixed-timeout 2s
+done
+
+# What it costs without an attack, as the network grows. Announcements are hardened in all of them.
+for reader in plain dense reinforced; do
+    for nodes in 1000 10000 100000; do
+        run "cost-$nodes-$reader" --nodes "$nodes" --trials 500 --reader "$reader"
+    done
+done
+case "$pattern" in cost-1000000*) run "cost-1000000" --nodes 1000000 --trials 500 ;; esac

@@ -1,0 +1,93 @@
+//! The gates on lookups: what has to be found under loss, among the dead, and against attackers (T1, T2).
+//! Ten thousand nodes; the model's expectation beside each, where there is one, in `docs/attack-table.md`.
+
+use kademlia_core::Effort;
+use kademlia_scenarios::{Attack, Outcome, Preset, Scenario};
+
+/// Trials of each row on every change.
+const TRIALS: usize = 500;
+
+fn preset(name: &str) -> Scenario {
+    Scenario { nodes: 10_000, trials: TRIALS, ..Preset::named(name).expect("a preset").scenario() }
+}
+
+/// Runs it and prints what came of it; fails below `least` of a thousand.
+fn gate(name: &str, scenario: &Scenario, least: usize) -> Outcome {
+    let outcome = scenario.run();
+    println!(
+        "{name}: {} of {} found; search p50 {} p99 {} messages, announcement p50 {} p99 {}; first peer p50 {:?} p95 {:?}; recall {:.4}; trace {:016x}",
+        outcome.found,
+        outcome.trials,
+        outcome.searches.messages.p50,
+        outcome.searches.messages.p99,
+        outcome.announcements.messages.p50,
+        outcome.announcements.messages.p99,
+        outcome.first.p50,
+        outcome.first.p95,
+        outcome.recall,
+        outcome.trace,
+    );
+    assert!(
+        outcome.found * 1_000 >= least * outcome.trials,
+        "{name}: {} of {}",
+        outcome.found,
+        outcome.trials
+    );
+    outcome
+}
+
+#[test]
+fn a_small_network_keeps_what_it_is_told() {
+    let small = |scenario| Scenario { nodes: 500, trials: 40, ..scenario };
+    gate("healthy, 500 nodes", &small(preset("healthy")), 1_000);
+    gate("worn, 500 nodes", &small(preset("worn")), 1_000);
+    gate("eclipse, 500 nodes", &small(preset("eclipse")), 1_000);
+}
+
+#[test]
+#[ignore = "full size: .ci/run runs it in release"]
+fn p25_without_faults_everything_is_found_and_every_result_is_exact() {
+    let outcome = gate("healthy", &preset("healthy"), 1_000);
+    assert!(outcome.recall > 0.999_999, "recall {}", outcome.recall);
+}
+
+#[test]
+#[ignore = "full size: .ci/run runs it in release"]
+fn p23_among_the_dead_and_with_loss_nearly_everything_is_found() {
+    let dense = |name| Scenario { reader: Effort::Dense, ..preset(name) };
+    gate("5 % loss, 50 % stale, 30 % churn", &dense("worn"), 999);
+    let lossy = gate("30 % loss, 50 % stale, 30 % churn", &dense("lossy"), 995);
+    assert!(lossy.searches.messages.p99 <= 250, "{} messages", lossy.searches.messages.p99);
+    gate("50 % loss, 50 % stale, 50 % churn (reported)", &dense("broken"), 0);
+}
+
+#[test]
+#[ignore = "full size: .ci/run runs it in release"]
+fn the_first_peer_comes_after_three_round_trips_even_where_many_are_dead() {
+    let outcome = gate("30 % stale, default search", &preset("distant"), 1_000);
+    // The median round trip of the simulated Internet is 80 ms.
+    assert!(outcome.first.p50.as_millis() <= 240, "{:?}", outcome.first.p50);
+    assert!(outcome.first.p95.as_secs() < 2, "{:?}", outcome.first.p95);
+}
+
+#[test]
+#[ignore = "full size: .ci/run runs it in release"]
+fn t1_a_crowd_around_a_key_hides_nothing() {
+    let eclipse =
+        |subnets, reader| Scenario { attack: Attack::Subnets(subnets), reader, ..preset("eclipse") };
+    gate("1 /24, dense search", &eclipse(1, Effort::Dense), 999);
+    gate("8 /24s, dense search", &eclipse(8, Effort::Dense), 900);
+    let hardened = gate("8 /24s, hardened", &eclipse(8, Effort::Hardened), 999);
+    assert!(hardened.searches.messages.p99 <= 400 && hardened.announcements.messages.p99 <= 400);
+    gate("20 /24s, hardened", &eclipse(20, Effort::Hardened), 990);
+    gate("64 /24s, hardened (reported)", &eclipse(64, Effort::Hardened), 0);
+}
+
+#[test]
+#[ignore = "full size: .ci/run runs it in release"]
+fn t2_colluding_nodes_hide_little() {
+    let collusion =
+        |share| Scenario { attack: Attack::Share(share), reader: Effort::Hardened, ..preset("collusion") };
+    gate("10 % collude, hardened", &collusion(0.1), 995);
+    gate("20 % collude, hardened", &collusion(0.2), 980);
+}
