@@ -46,4 +46,8 @@ for reader in plain dense reinforced; do
         run "cost-$nodes-$reader" --nodes "$nodes" --trials 500 --reader "$reader"
     done
 done
+
+# Random fault plans.
+run "swarm" --swarm --seeds 200 --nodes 100
+
 case "$pattern" in cost-1000000*) run "cost-1000000" --nodes 1000000 --trials 500 ;; esac

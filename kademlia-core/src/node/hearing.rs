@@ -1,10 +1,12 @@
 //! Survival: a node that hears nobody does not take everybody for dead (T20, P47).
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Node;
 use super::maintenance::PACE;
 use crate::contact::Contact;
+use crate::key::Keyspace;
 use crate::protocol::Protocol;
 use crate::service::Service;
 use crate::time::Instant;
@@ -16,14 +18,25 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// When others were last heard. Only answers to our own requests count: they show that both directions work,
 /// and cannot be forged.
-#[derive(Debug, Default)]
-pub(super) struct Hearing {
+#[derive(Debug)]
+pub(super) struct Hearing<K> {
     heard: Option<Instant>,
     /// A request failed, and nothing has been heard since before it was sent.
     deaf_since: Option<Instant>,
+    /// Whose requests have failed since then.
+    suspects: Vec<Contact<K>>,
 }
 
-impl Hearing {
+/// Suspects remembered; of more, the failures do not count.
+const SUSPECTS: usize = 64;
+
+impl<K> Default for Hearing<K> {
+    fn default() -> Self {
+        Hearing { heard: None, deaf_since: None, suspects: Vec::new() }
+    }
+}
+
+impl<K: Keyspace> Hearing<K> {
     /// Somebody answered; gives back whether that ends a long silence.
     fn heard(&mut self, now: Instant) -> bool {
         self.heard = Some(now);
@@ -40,17 +53,36 @@ impl Hearing {
         tells
     }
 
+    fn suspect(&mut self, contact: &Contact<K>) {
+        if self.suspects.len() < SUSPECTS && !self.suspects.contains(contact) {
+            self.suspects.push(*contact);
+        }
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        self.suspects.capacity() * size_of::<Contact<K>>()
+    }
+
     pub(super) fn is_deaf(&self) -> bool {
         self.deaf_since.is_some()
     }
 }
 
 impl<P: Protocol, S: Service<P>> Node<P, S> {
+    /// After a long silence everybody is asked again. In a short one it was they who were gone whose requests failed:
+    /// others are there.
     pub(super) fn on_heard(&mut self, now: Instant) {
+        let suspects = core::mem::take(&mut self.hearing.suspects);
         if self.hearing.heard(now) {
             self.table.doubt(now);
-            self.maintenance.entry_doubted(self.table.next_due());
+        } else if suspects.is_empty() {
+            return;
+        } else {
+            for suspect in &suspects {
+                self.table.failed(now, suspect);
+            }
         }
+        self.maintenance.entry_doubted(self.table.next_due());
     }
 
     /// `contact` did not answer. That counts against it only if others were heard meanwhile; otherwise it is asked
@@ -61,6 +93,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             self.maintenance.entry_doubted(self.table.next_due());
         } else {
             self.table.unheard(now, contact);
+            self.hearing.suspect(contact);
             self.maintenance.entry_doubted(Some(now + PACE));
         }
     }

@@ -55,7 +55,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         }
         self.verify.forget(now);
         let deaf = self.hearing.is_deaf();
-        let asked = if deaf { self.table.longest_unasked() } else { self.table.due(now) };
+        let asked = if deaf { self.table.anybody(&mut self.rng) } else { self.table.due(now) };
         if let Some(contact) = asked {
             self.recheck(now, &contact);
         }

@@ -74,7 +74,7 @@ pub struct Node<P: Protocol, S = ReadOnly> {
     held_back: bool,
     observed: Observed,
     sizes: Sizes,
-    hearing: Hearing,
+    hearing: Hearing<P::Key>,
     /// Contacts of the other address family that replies have named since they were last taken.
     foreign: Vec<Contact<P::Key>>,
     /// The other family's node knows few: ask for its contacts along with ours.
@@ -376,6 +376,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             + self.inbound.memory()
             + self.observed.memory()
             + self.sizes.memory()
+            + self.hearing.memory()
             + self.outbox.capacity() * size_of::<Outgoing<P>>()
             + self.events.capacity() * size_of::<Event<P>>()
             + self.foreign.capacity() * size_of::<Contact<P::Key>>()

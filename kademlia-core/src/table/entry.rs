@@ -126,10 +126,6 @@ impl<K: Keyspace> Entry<K> {
         self.seen
     }
 
-    pub(super) fn checked(&self) -> Stamp {
-        self.checked
-    }
-
     /// Makes it due at once.
     pub(super) fn doubt(&mut self) {
         self.checked = Stamp::ZERO;

@@ -41,9 +41,9 @@ impl<K: Keyspace> Table<K> {
         (at <= now).then(|| entry.contact())
     }
 
-    /// The entry that was not asked for the longest time, due or not.
-    pub fn longest_unasked(&self) -> Option<Contact<K>> {
-        self.entries.iter().min_by_key(|entry| entry.checked()).map(Entry::contact)
+    /// An entry at random, due or not: good for finding out whether anybody is there at all.
+    pub fn anybody(&self, rng: &mut Rng) -> Option<Contact<K>> {
+        self.entries.get(rng.below(self.entries.len())).map(Entry::contact)
     }
 
     /// Makes every entry that is not good [`due`](Self::due): after a long silence, some may be back.
