@@ -1,5 +1,5 @@
 //! The gates on lookups: what has to be found under loss, among the dead, and against attackers (T1, T2).
-//! Ten thousand nodes; the model's expectation beside each, where there is one, in `docs/attack-table.md`.
+//! Ten thousand nodes; `kad sim --attack-table` has the model's expectation beside each, where there is one.
 
 use kademlia_core::Effort;
 use kademlia_scenarios::{Attack, Outcome, Preset, Scenario};
