@@ -182,9 +182,9 @@ fn bep32_32_7_joining_asks_for_both_families_and_tells_each_of_the_other() {
 fn bep32_32_7_steady_state_asks_for_the_own_family_and_seldom_for_the_other() {
     let asks_for_both = |mut node: Engine| {
         let mut wants = Vec::new();
-        // Long enough for every entry's keepalive, and for refreshes.
-        for _ in 0..60 {
-            let mut sent = node.pass(Duration::from_secs(30));
+        // Half an hour: long enough for every entry's keepalive, and for refreshes. Answers take 0.1 s.
+        for _ in 0..18_000 {
+            let mut sent = node.pass(Duration::from_millis(100));
             wants.append(&mut wanted(&sent));
             while let Some((to, datagram)) = sent.pop() {
                 let family = Family::of(&to);
