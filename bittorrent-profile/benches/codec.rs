@@ -38,7 +38,7 @@ fn messages() -> [(&'static str, Message<Mainline>); 6] {
         ("ping reply", reply(Response::default())),
         ("find_node", query(Request::FindNode { target, want })),
         ("find_node reply", reply(Response { nodes, ..Response::default() })),
-        ("get_peers", query(Request::GetPeers { info_hash, want })),
+        ("get_peers", query(Request::get_peers(info_hash, want))),
         ("get_peers reply, 50 peers", reply(peers)),
     ]
 }

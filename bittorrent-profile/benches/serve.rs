@@ -28,7 +28,7 @@ fn serving(criterion: &mut Criterion) {
         bench(criterion, name, &mut node, &datagrams);
     }
     announce_peers(&mut node, NOW, 64);
-    let popular = query(Request::GetPeers { info_hash: POPULAR, want: Families::NONE });
+    let popular = query(Request::get_peers(POPULAR, Families::NONE));
     bench(criterion, "get_peers, 50 peers", &mut node, &[popular]);
 }
 

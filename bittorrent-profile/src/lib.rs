@@ -6,10 +6,12 @@ pub mod bencode;
 #[cfg(feature = "dht")]
 pub mod dht;
 mod id;
+pub mod item;
 pub mod krpc;
 mod mainline;
 pub mod node_id;
 mod peers;
+pub mod scrape;
 mod service;
 pub mod token;
 

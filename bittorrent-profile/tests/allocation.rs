@@ -49,7 +49,7 @@ fn p31_common_messages_are_read_and_written_without_heap() {
     for body in [
         request(Request::Ping),
         request(Request::FindNode { target, want }),
-        request(Request::GetPeers { info_hash: InfoHash::new([4; 20]), want }),
+        request(Request::get_peers(InfoHash::new([4; 20]), want)),
         response(Response::default()),
         response(Response { nodes: nodes(), token, ..Response::default() }),
     ] {
@@ -107,6 +107,6 @@ fn a_serving_node_allocates_nothing() {
 fn a_list_of_peers_takes_one_allocation() {
     let mut node = unlimited_node();
     announce_peers(&mut node, Instant::from_secs(1_000), 64);
-    let popular = |_| Request::GetPeers { info_hash: POPULAR, want: Families::NONE };
+    let popular = |_| Request::get_peers(POPULAR, Families::NONE);
     assert_eq!(allocations(&mut node, popular), 1_000);
 }

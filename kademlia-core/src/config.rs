@@ -146,7 +146,8 @@ pub struct InboundConfig {
 /// How much a node sends in all. Its own lookups and renewals count like everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EgressConfig {
-    /// Datagrams per second; 0 for no limit. Requests wait for their turn, replies that find none are dropped.
+    /// Datagrams per second; 0 for no limit. Requests and replies wait for their turn, by turns; of more replies than can
+    /// be sent in half a second, the oldest are dropped.
     pub rate: u32,
 }
 

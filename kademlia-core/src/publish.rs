@@ -30,6 +30,9 @@ pub struct Stored<K> {
     pub report: LookupReport<K>,
 }
 
+/// Offers kept before those are dropped that no path of the lookup wants any more.
+const OFFERS: usize = 64;
+
 /// The outcome of one storing request.
 pub(crate) enum Outcome {
     Accepted,
@@ -60,8 +63,22 @@ impl<P: Protocol> Publish<P> {
     /// A node answered the lookup.
     pub(crate) fn offer(&mut self, from: Contact<P::Key>, response: &P::Response) {
         if let Some(request) = (self.make)(&from, response) {
+            if self.offers.len() == self.offers.capacity() {
+                // Not doubled: a request can be a kilobyte.
+                self.offers.reserve_exact(OFFERS / 8);
+            }
             self.offers.push_back((from, request));
         }
+    }
+
+    /// Whether there are so many offers that those of nodes too far away have to go.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.offers.len() >= OFFERS
+    }
+
+    /// Keeps the offers of these nodes only.
+    pub(crate) fn keep(&mut self, holders: &[Contact<P::Key>]) {
+        self.offers.retain(|(from, _)| holders.contains(from));
     }
 
     /// Whether the node can be asked to store.
@@ -73,6 +90,7 @@ impl<P: Protocol> Publish<P> {
     pub(crate) fn begin(&mut self, holders: &[Contact<P::Key>], report: LookupReport<P::Key>) {
         let rank = |from: &Contact<P::Key>| holders.iter().position(|holder| holder == from);
         self.offers.retain(|(from, _)| rank(from).is_some());
+        self.offers.shrink_to_fit();
         self.offers.make_contiguous().sort_by_key(|(from, _)| rank(from));
         self.result =
             Some(Stored { accepted: Vec::new(), refused: Vec::new(), no_answer: Vec::new(), report });
@@ -105,6 +123,12 @@ impl<P: Protocol> Publish<P> {
             Outcome::Refused(code, text) => result.refused.push((contact, code, text)),
             Outcome::NoAnswer => result.no_answer.push(contact),
         }
+    }
+
+    /// Bytes held, those of `make` not counted.
+    pub(crate) fn memory(&self) -> usize {
+        let requests = self.offers.capacity() + self.outstanding.capacity();
+        size_of::<Self>() + requests * size_of::<(Contact<P::Key>, P::Request)>()
     }
 
     /// The result, once nothing is left to be sent or awaited.

@@ -105,6 +105,11 @@ impl<P: Protocol> ServeContext<'_, P> {
         Family::of(&self.from)
     }
 
+    /// Whether the asker stands in the routing table: then it is no stranger, for it has answered us at this address.
+    pub fn is_known(&self) -> bool {
+        self.own.contains(&Contact::new(self.sender, self.from))
+    }
+
     /// Appends the up to `n` contacts of `family` closest to `target`, nearest first: verified, good, never the asker.
     /// Nothing if this host has no node of that family.
     pub fn closest(&self, target: &P::Key, family: Family, n: usize, out: &mut impl Extend<Contact<P::Key>>) {

@@ -68,7 +68,7 @@ pub(crate) fn perform(
 
 /// A search for peers.
 pub(crate) fn search(simulation: &mut Net, from: NodeIndex, key: Key<20>, effort: Effort) -> Option<Call> {
-    let request = Request::GetPeers { info_hash: InfoHash::from(key), want: Families::NONE };
+    let request = Request::get_peers(InfoHash::from(key), Families::NONE);
     let options = LookupOptions { answers: true, effort: Some(effort), ..LookupOptions::default() };
     let id = simulation.call(from, |node, now| node.lookup(now, key, request, options).ok());
     Some((from, id.flatten()?))
@@ -77,10 +77,10 @@ pub(crate) fn search(simulation: &mut Net, from: NodeIndex, key: Key<20>, effort
 /// An announcement.
 pub(crate) fn announce(simulation: &mut Net, from: NodeIndex, key: Key<20>, effort: Effort) -> Option<Call> {
     let info_hash = InfoHash::from(key);
-    let request = Request::GetPeers { info_hash, want: Families::NONE };
+    let request = Request::get_peers(info_hash, Families::NONE);
     let make = Box::new(move |_: &Contact<Key<20>>, response: &Response| {
         let token = response.token?;
-        Some(Request::AnnouncePeer { implied_port: false, info_hash, port: Some(PORT), token })
+        Some(Request::AnnouncePeer { implied_port: false, info_hash, port: Some(PORT), seed: false, token })
     });
     let options = LookupOptions { effort: Some(effort), ..LookupOptions::default() };
     let id = simulation.call(from, |node, now| node.publish(now, key, request, make, options).ok());

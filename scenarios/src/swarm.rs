@@ -112,7 +112,7 @@ impl Swarm {
 fn look_up(network: &mut Net, rng: &mut Rng) -> BTreeSet<kademlia_core::LookupId> {
     let start = |_| {
         let target: Key<20> = Key::random(rng);
-        let request = Request::GetPeers { info_hash: InfoHash::from(target), want: Families::NONE };
+        let request = Request::get_peers(InfoHash::from(target), Families::NONE);
         network
             .call(0, |node, now| node.lookup(now, target, request, LookupOptions::default()).ok())
             .flatten()

@@ -67,8 +67,13 @@ impl Network {
     /// `count` nodes with the tables of long standing and ids that fit their addresses (BEP 42), in typed messages:
     /// ready at once, for networks that would take too long to grow.
     pub fn filled(seed: u64, count: u32, model: LinkModel) -> Self {
+        Self::filled_with(seed, count, model, Config::default())
+    }
+
+    /// The same with another configuration.
+    pub fn filled_with(seed: u64, count: u32, model: LinkModel, config: Config) -> Self {
         let mut simulation = Simulation::new(seed, model);
-        let config = Arc::new(Config::default());
+        let config = Arc::new(config);
         for n in 0..count {
             simulation.spawn(address_v4(n), |birth| settled_node(&birth, Arc::clone(&config)));
         }
@@ -102,7 +107,7 @@ impl Network {
 
     /// Starts looking for peers.
     pub fn get_peers(&mut self, from: NodeIndex, info_hash: Key<20>) -> (NodeIndex, LookupId) {
-        let request = Request::GetPeers { info_hash: InfoHash::from(info_hash), want: Families::NONE };
+        let request = Request::get_peers(InfoHash::from(info_hash), Families::NONE);
         let options = LookupOptions { answers: true, ..LookupOptions::default() };
         self.start(from, |node, now| node.lookup(now, info_hash, request, options).ok())
     }
@@ -115,10 +120,16 @@ impl Network {
         port: NonZeroU16,
     ) -> (NodeIndex, LookupId) {
         let hash = InfoHash::from(info_hash);
-        let request = Request::GetPeers { info_hash: hash, want: Families::NONE };
+        let request = Request::get_peers(hash, Families::NONE);
         let make = Box::new(move |_: &Contact<Key<20>>, response: &Response| {
             let token = response.token?;
-            Some(Request::AnnouncePeer { implied_port: false, info_hash: hash, port: Some(port), token })
+            Some(Request::AnnouncePeer {
+                implied_port: false,
+                info_hash: hash,
+                port: Some(port),
+                seed: false,
+                token,
+            })
         });
         self.start(from, |node, now| {
             node.publish(now, info_hash, request, make, LookupOptions::default()).ok()

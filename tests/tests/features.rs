@@ -133,7 +133,7 @@ fn inputs(seed: u64, node: &mut Engine) -> Sent {
         let request = match rng.below(3) {
             0 => Request::Ping,
             1 => Mainline::find_node(Key::new([drawn(&mut rng, 255); 20])),
-            _ => Request::GetPeers { info_hash: InfoHash::new([1; 20]), want: Families::BOTH },
+            _ => Request::get_peers(InfoHash::new([1; 20]), Families::BOTH),
         };
         let query = engine::query(contact.key, TransactionId::new(b"aa").unwrap(), request);
         let mut answers = node.receive(contact.addr, &query);

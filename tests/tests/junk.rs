@@ -46,8 +46,14 @@ fn valid() -> Vec<Vec<u8>> {
     let requests = [
         Request::Ping,
         Request::FindNode { target: Key::new([3; 20]), want },
-        Request::GetPeers { info_hash, want },
-        Request::AnnouncePeer { implied_port: true, info_hash, port: NonZeroU16::new(6881), token },
+        Request::get_peers(info_hash, want),
+        Request::AnnouncePeer {
+            implied_port: true,
+            info_hash,
+            port: NonZeroU16::new(6881),
+            seed: false,
+            token,
+        },
     ];
     let queries = requests.map(|request| engine::query(sender, transaction(b"aa"), request));
     let values = vec![SocketAddr::from(([64, 1, 2, 3], 4)); 50];
@@ -174,7 +180,7 @@ fn t10_flipped_answers_to_an_open_request_end_it_once_or_not_at_all() {
     for _ in 0..5_000 {
         let mut node = Engine::server();
         let now = node.now;
-        let request = Request::GetPeers { info_hash: InfoHash::new([1; 20]), want: Families::NONE };
+        let request = Request::get_peers(InfoHash::new([1; 20]), Families::NONE);
         node.stack.node_mut(Family::V4).unwrap().request(now, contact.addr, Some(contact.key), request);
         let sent = node.sent();
         let nodes = engine::naming((0..8).map(|n| stranger(n + 10, Family::V4))).nodes;

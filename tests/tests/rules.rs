@@ -103,7 +103,7 @@ fn combinations(arguments: &[Argument]) -> Vec<(Vec<u8>, bool)> {
 fn p36_fs_b9_every_method_with_every_wrong_or_missing_argument_gets_203() {
     let mut node = Engine::server();
     let asker = addr(V4);
-    let request = Request::GetPeers { info_hash: InfoHash::new([0x77; 20]), want: Families::NONE };
+    let request = Request::get_peers(InfoHash::new([0x77; 20]), Families::NONE);
     let get_peers = engine::query(Key::new([0x77; 20]), TransactionId::new(b"t").unwrap(), request);
     let Some(Message { body: Body::Response { response, .. }, .. }) = answer(&mut node, asker, &get_peers)
     else {
@@ -182,11 +182,12 @@ fn p18_bep32_32_6_the_largest_replies_of_a_full_node_fit() {
         for n in 100..220 {
             let peer = stranger(n, family);
             let transaction = TransactionId::new(b"t").unwrap();
-            let request = Request::GetPeers { info_hash, want: Families::NONE };
+            let request = Request::get_peers(info_hash, Families::NONE);
             let reply = answer(&mut node, peer.addr, &engine::query(peer.key, transaction, request)).unwrap();
             let Body::Response { response, .. } = reply.body else { panic!("{reply:?}") };
             let token = response.token.unwrap();
-            let announce = Request::AnnouncePeer { implied_port: true, info_hash, port: None, token };
+            let announce =
+                Request::AnnouncePeer { implied_port: true, info_hash, port: None, seed: false, token };
             answer(&mut node, peer.addr, &engine::query(peer.key, transaction, announce)).unwrap();
             node.pass(Duration::from_millis(20));
         }
@@ -197,7 +198,7 @@ fn p18_bep32_32_6_the_largest_replies_of_a_full_node_fit() {
             for request in [
                 Request::Ping,
                 Request::FindNode { target: LOCAL, want },
-                Request::GetPeers { info_hash, want },
+                Request::get_peers(info_hash, want),
             ] {
                 let query =
                     engine::query(Key::new([9; 20]), TransactionId::new(&[0xff; 32]).unwrap(), request);

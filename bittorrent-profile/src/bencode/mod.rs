@@ -17,7 +17,7 @@ mod write;
 pub use tape::{Invalid, MAX_DEPTH, MAX_INPUT, MAX_TOKENS, MAX_UNSORTED_KEYS, Tape};
 pub use value::{Dict, List, Value};
 pub use write::{DictWriter, ListWriter, write_bytes, write_int};
-pub(crate) use write::{string_size, write_header};
+pub(crate) use write::{int_size, string_size, write_header};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -30,11 +30,19 @@ pub fn write_int(out: &mut Vec<u8>, value: i64) {
 
 /// How many bytes [`write_bytes`] takes for a string of `length` bytes.
 pub(crate) const fn string_size(length: usize) -> usize {
-    let digits = match length.checked_ilog10() {
+    digits(length as u64) + 1 + length
+}
+
+/// How many bytes [`write_int`] takes.
+pub(crate) const fn int_size(value: i64) -> usize {
+    digits(value.unsigned_abs()) + if value < 0 { 3 } else { 2 }
+}
+
+const fn digits(value: u64) -> usize {
+    match value.checked_ilog10() {
         Some(digits) => digits as usize + 1,
         None => 1,
-    };
-    digits + 1 + length
+    }
 }
 
 fn write_decimal(out: &mut Vec<u8>, mut value: u64) {
@@ -93,11 +101,6 @@ impl<'o> DictWriter<'o> {
     /// A dictionary, open until dropped.
     pub fn dict(&mut self, key: &'static str) -> DictWriter<'_> {
         DictWriter::open(self.entry(key))
-    }
-
-    /// Bytes appended so far to the buffer, whatever was in it before included.
-    pub(crate) fn position(&self) -> usize {
-        self.out.len()
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) async fn once(
     let (mut announced, mut requests) = (Announced::default(), 0);
     for (family, bound, _) in &inner.families {
         let make = make_request(info_hash, port, *bound, inner.strict_bep42);
-        let request = Request::GetPeers { info_hash, want: Families::NONE };
+        let request = Request::get_peers(info_hash, Families::NONE);
         let options = LookupOptions { effort: Some(effort), ..LookupOptions::default() };
         let stored = inner.handle.publish(*family, info_hash.into(), request, make, options).await?;
         requests += stored.report.messages;
@@ -78,6 +78,6 @@ fn make_request(
             // Whoever honours the flag ignores the port, but libtorrent refuses announcements without one.
             Port::Implied => (true, NonZeroU16::new(bound.port())),
         };
-        Some(Request::AnnouncePeer { implied_port, info_hash, port, token })
+        Some(Request::AnnouncePeer { implied_port, info_hash, port, seed: false, token })
     })
 }

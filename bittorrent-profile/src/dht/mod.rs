@@ -33,13 +33,15 @@
 mod announce;
 mod builder;
 mod changes;
+mod log;
 mod peers;
 mod renew;
 mod state;
 
 pub use announce::{Announced, Port};
 pub use builder::{Builder, SpawnError};
-pub use peers::{Found, Peers, PeersSummary};
+pub use log::{Found, PeersSummary};
+pub use peers::Peers;
 pub use renew::Announcement;
 pub use state::{DhtState, FamilyState};
 

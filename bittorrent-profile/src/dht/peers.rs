@@ -1,6 +1,6 @@
 //! Searches for peers, shared by all who look for the same torrent at the same time.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -10,84 +10,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::Stream;
-use kademlia_core::runtime::{Answer, RequestFailure};
-use kademlia_core::{Contact, Family, Key, LookupOptions, LookupReport, Reach};
+use kademlia_core::runtime::RequestFailure;
+use kademlia_core::{Family, LookupOptions, Reach};
 use tokio::sync::watch;
 
+use super::log::{Found, Log, PeersSummary, State};
 use super::{Dht, MainlineHandle};
 use crate::id::InfoHash;
 use crate::krpc::{Families, Request};
-use crate::mainline::Mainline;
-
-/// Peers that one search collects; more are ignored (T14).
-const MOST_PEERS: usize = 1_000;
-
-/// A peer, and who named it first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// Where the peer takes connections, according to the node that named it.
-    pub peer: SocketAddr,
-    /// That node.
-    pub from: Contact<Key<20>>,
-}
-
-/// What a search found, and what it took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PeersSummary {
-    /// Different peers.
-    pub peers: usize,
-    /// Nodes asked.
-    pub asked: usize,
-    /// Nodes that answered.
-    pub answered: usize,
-    /// Messages sent, repetitions included.
-    pub messages: usize,
-    /// Longest chain of referrals to one of the closest nodes.
-    pub hops: usize,
-    /// From the start of the lookup to its end, the longer one where there were two.
-    pub took: Duration,
-}
-
-impl PeersSummary {
-    fn add(&mut self, report: &LookupReport<Key<20>>) {
-        self.asked += report.asked;
-        self.answered += report.answered;
-        self.messages += report.messages;
-        self.hops = self.hops.max(report.hops);
-        self.took = self.took.max(report.took);
-    }
-}
-
-/// Everything a search has found so far. It only grows, and every reader has its own place in it.
-#[derive(Debug, Default)]
-struct Log {
-    found: Vec<Found>,
-    known: HashSet<SocketAddr>,
-    summary: PeersSummary,
-    state: State,
-}
-
-#[derive(Debug, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Running,
-    Finished,
-    /// Every reader left.
-    Abandoned,
-}
-
-impl Log {
-    fn add(&mut self, answer: &Answer<Mainline>, reach: Reach) -> bool {
-        let before = self.found.len();
-        for peer in &answer.response.values {
-            if self.found.len() < MOST_PEERS && reach.admits(*peer) && self.known.insert(*peer) {
-                self.found.push(Found { peer: *peer, from: answer.from });
-            }
-        }
-        self.summary.peers = self.found.len();
-        self.found.len() > before
-    }
-}
 
 /// The searches that run, and those that finished a moment ago.
 #[derive(Clone, Debug)]
@@ -158,14 +88,20 @@ async fn search_family(
     info_hash: InfoHash,
     log: &watch::Sender<Log>,
 ) -> Result<(), RequestFailure> {
-    let request = Request::GetPeers { info_hash, want: Families::NONE };
+    let request = Request::get_peers(info_hash, Families::NONE);
     let options = LookupOptions { answers: true, ..LookupOptions::default() };
     let mut search = handle.lookup(family, info_hash.into(), request, options).await?;
     while let Some(answer) = search.next().await {
-        log.send_if_modified(|log| log.add(&answer, reach));
+        let progress = search.progress().await?;
+        log.send_if_modified(|log| {
+            if let Some(report) = progress {
+                log.progress(family, &report);
+            }
+            log.add(answer.from, &answer.response.values, reach)
+        });
     }
     let report = search.finish().await?;
-    log.send_modify(|log| log.summary.add(&report));
+    log.send_modify(|log| log.progress(family, &report));
     Ok(())
 }
 
@@ -174,15 +110,14 @@ type Changed = Pin<Box<dyn Future<Output = watch::Receiver<Log>> + Send + Sync>>
 /// The peers of a torrent, each once, as they are found; after the last one, [`finish`](Self::finish) tells what the
 /// search took. When nobody reads a search any more, it is cancelled.
 pub struct Peers {
-    /// Absent while `changed` has it.
-    log: Option<watch::Receiver<Log>>,
+    log: watch::Receiver<Log>,
     changed: Option<Changed>,
     read: usize,
 }
 
 impl Peers {
     fn new(log: watch::Receiver<Log>) -> Self {
-        Peers { log: Some(log), changed: None, read: 0 }
+        Peers { log, changed: None, read: 0 }
     }
 
     /// The next peer; `None` when the search has ended.
@@ -198,7 +133,13 @@ impl Peers {
 
     /// What the search found and took so far; complete once [`next`](Self::next) has given `None`.
     pub fn summary(&self) -> PeersSummary {
-        self.log.as_ref().map(|log| log.borrow().summary).unwrap_or_default()
+        self.log.borrow().summary()
+    }
+
+    /// How many nodes have named a peer so far; 0 of one that is not among those found. One who lies in many places
+    /// counts many times: a measure of how widely a peer is stored, not of how true it is.
+    pub fn sources(&self, peer: &SocketAddr) -> usize {
+        self.log.borrow().sources(peer)
     }
 }
 
@@ -208,22 +149,19 @@ impl Stream for Peers {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Found>> {
         loop {
             if let Some(changed) = &mut self.changed {
-                let log = ready!(changed.as_mut().poll(cx));
+                self.log = ready!(changed.as_mut().poll(cx));
                 self.changed = None;
-                self.log = Some(log);
             }
-            let Some(mut log) = self.log.take() else {
-                return Poll::Ready(None);
-            };
+            let read = self.read;
             let (next, ended) = {
-                let seen = log.borrow_and_update();
-                (seen.found.get(self.read).copied(), seen.state != State::Running)
+                let seen = self.log.borrow_and_update();
+                (seen.found(read), seen.state != State::Running)
             };
-            if next.is_some() || ended || log.has_changed().is_err() {
+            if next.is_some() || ended || self.log.has_changed().is_err() {
                 self.read += usize::from(next.is_some());
-                self.log = Some(log);
                 return Poll::Ready(next);
             }
+            let mut log = self.log.clone();
             self.changed = Some(Box::pin(async move {
                 let _ = log.changed().await;
                 log

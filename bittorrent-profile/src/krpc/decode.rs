@@ -4,9 +4,11 @@
 use kademlia_core::{Body, Family, Key, Malformed, Message, TransactionId};
 
 use crate::bencode::{Dict, Invalid, MAX_TOKENS, Tape, Value};
+use crate::item::{ItemParts, PublicKey, RawValue, Signature};
 use crate::krpc::response::MAX_VALUES;
-use crate::krpc::{ErrorCode, Nodes, Request, Response, Token, Version, compact};
+use crate::krpc::{ErrorCode, Nodes, Request, Response, Samples, Token, Version, compact};
 use crate::mainline::Mainline;
+use crate::scrape::{BloomFilter, Scrape};
 
 /// Longest error text that is kept, in bytes, before replacement of what is not UTF-8.
 pub(super) const MAX_ERROR_TEXT: usize = 256;
@@ -90,7 +92,7 @@ fn query(envelope: &Envelope<'_>, transaction: TransactionId) -> Result<Message<
     let arguments = envelope.arguments.and_then(|arguments| arguments.dict());
     let arguments = arguments.ok_or_else(|| refused(ErrorCode::Protocol, "missing arguments"))?;
     let request = match Request::read(method, arguments) {
-        Some(request) => request.map_err(|text| refused(ErrorCode::Protocol, text))?,
+        Some(request) => request.map_err(|(code, text)| refused(code, text))?,
         None => Request::read_unknown(arguments)
             .ok_or_else(|| refused(ErrorCode::MethodUnknown, "method unknown"))?,
     };
@@ -109,19 +111,57 @@ fn response(envelope: &Envelope<'_>, transaction: TransactionId) -> Result<Messa
     let sender = sender(parts).ok_or(NO_SENDER)?;
     let version = bytes(envelope.version).and_then(Version::new);
     let mut response = Response { version, ..Response::default() };
-    let (mut nodes, mut nodes6) = (None, None);
+    let mut lists = Lists::default();
     for (key, value) in parts {
         match key {
-            b"nodes" => nodes = value.bytes(),
-            b"nodes6" => nodes6 = value.bytes(),
+            b"BFpe" => lists.peers = value.array().map(BloomFilter::from_bytes),
+            b"BFsd" => lists.seeds = value.array().map(BloomFilter::from_bytes),
+            b"interval" => lists.interval = value.int(),
+            b"k" => item(&mut response).key = value.array().map(PublicKey::new),
+            b"nodes" => lists.nodes = value.bytes(),
+            b"nodes6" => lists.nodes6 = value.bytes(),
+            b"num" => lists.num = value.int(),
+            b"samples" => lists.samples = value.bytes(),
+            b"seq" => item(&mut response).seq = value.int(),
+            b"sig" => item(&mut response).signature = value.array().map(Signature::new),
             b"token" => response.token = value.bytes().and_then(Token::new),
+            b"v" => item(&mut response).value = RawValue::from_value(value).ok(),
             b"values" => read_values(value, &mut response),
             _ => {}
         }
     }
-    read_nodes(nodes, nodes6, &mut response.nodes);
+    lists.fill(&mut response);
     let observed = bytes(envelope.observed).and_then(compact::addr);
     Ok(Message { transaction, observed, body: Body::Response { sender, response } })
+}
+
+/// The part of a response to `get`, made when the first of it is found.
+fn item(response: &mut Response) -> &mut ItemParts {
+    response.item.get_or_insert_default()
+}
+
+/// What is put together of several values.
+#[derive(Default)]
+struct Lists<'a> {
+    nodes: Option<&'a [u8]>,
+    nodes6: Option<&'a [u8]>,
+    seeds: Option<BloomFilter>,
+    peers: Option<BloomFilter>,
+    interval: Option<i64>,
+    num: Option<i64>,
+    samples: Option<&'a [u8]>,
+}
+
+impl Lists<'_> {
+    fn fill(self, response: &mut Response) {
+        read_nodes(self.nodes, self.nodes6, &mut response.nodes);
+        // One filter without the other says nothing (33.2: both).
+        if let (Some(seeds), Some(peers)) = (self.seeds, self.peers) {
+            response.scrape = Some(Box::new(Scrape { seeds, peers }));
+        }
+        response.samples =
+            self.samples.and_then(|samples| Samples::read(samples, self.interval, self.num)).map(Box::new);
+    }
 }
 
 fn read_nodes(nodes: Option<&[u8]>, nodes6: Option<&[u8]>, out: &mut Nodes) {

@@ -2,19 +2,19 @@
 
 use core::net::SocketAddr;
 
-use kademlia_core::{Body, Family, Key, MAX_TRANSACTION_ID, Message, TransactionId};
+use kademlia_core::{Body, Family, Key, Message, TransactionId};
 
 use crate::bencode::{DictWriter, ListWriter, string_size, write_header};
 use crate::krpc::compact::{self, CompactAddr};
 use crate::krpc::decode::MAX_ERROR_TEXT;
+use crate::krpc::fit::{self, Fit, LISTS};
 use crate::krpc::request::ArgumentsWriter;
-use crate::krpc::{Nodes, Response, VERSION, Version};
+use crate::krpc::{MAX_POLITE_DATAGRAM, Nodes, Response, Samples, VERSION};
 use crate::mainline::Mainline;
 
-/// Longest datagram ever made, in bytes: IPv6's least MTU without the headers (T9).
-pub const MAX_DATAGRAM: usize = 1_232;
-/// Longest datagram made where there is a choice, in bytes (BEP 32, which asks every node to read this much).
-pub const MAX_POLITE_DATAGRAM: usize = 1_024;
+/// Longest query, in bytes: a `put` with a value of 1,000 bytes, the longest salt and a foreign token of 64 bytes. BEP 44
+/// allows all three; every other query stays far below.
+const MAX_REQUEST: usize = 1_420;
 
 pub(super) fn encode(message: &Message<Mainline>, out: &mut Vec<u8>) {
     let start = out.len();
@@ -32,61 +32,44 @@ pub(super) fn encode(message: &Message<Mainline>, out: &mut Vec<u8>) {
             if *read_only {
                 envelope.int("ro", 1);
             }
-            close(envelope, &Tail { transaction, version: Some(&VERSION), kind: b"q" });
+            close(envelope, transaction, Some(&VERSION), b"q");
         }
         Body::Response { sender, response } => {
+            let observed = message.observed.filter(|addr| compact::is_encodable(*addr));
+            let family = observed.as_ref().map(Family::of);
+            let fit = Fit::of(response, transaction.as_bytes().len(), family, fit::limit(response));
             let mut envelope = DictWriter::open(out);
-            write_observed(&mut envelope, message.observed);
-            let tail = Tail { transaction, version: version(response), kind: b"r" };
-            write_response(&mut envelope, *sender, response, start + MAX_POLITE_DATAGRAM - tail.size());
-            close(envelope, &tail);
+            write_observed(&mut envelope, observed.filter(|_| fit.observed));
+            write_response(&mut envelope, *sender, response, &fit);
+            close(envelope, transaction, fit.version(response), b"r");
         }
         Body::Error { code, text } => {
             let mut envelope = DictWriter::open(out);
             write_error(envelope.entry("e"), *code, text);
             write_observed(&mut envelope, message.observed);
-            close(envelope, &Tail { transaction, version: Some(&VERSION), kind: b"e" });
+            close(envelope, transaction, Some(&VERSION), b"e");
         }
     }
-    debug_assert!(out.len() - start <= MAX_POLITE_DATAGRAM, "every part is bounded");
-}
-
-/// What a list of peers takes beside its items.
-const VALUES_FRAME: usize = "6:valuesle".len();
-
-/// Bytes of a key and a string of `length` bytes.
-const fn entry_size(key: &str, length: usize) -> usize {
-    string_size(key.len()) + string_size(length)
-}
-
-fn version(response: &Response) -> Option<&[u8]> {
-    response.version.as_ref().map(Version::as_bytes)
+    let limit = match &message.body {
+        Body::Request { .. } => MAX_REQUEST,
+        Body::Response { response, .. } => fit::limit(response),
+        Body::Error { .. } => MAX_POLITE_DATAGRAM,
+    };
+    debug_assert!(out.len() - start <= limit, "every part is bounded");
 }
 
 /// The envelope's keys after the body.
-struct Tail<'a> {
+fn close(
+    mut envelope: DictWriter<'_>,
     transaction: TransactionId,
-    version: Option<&'a [u8]>,
+    version: Option<&[u8]>,
     kind: &'static [u8],
-}
-
-impl Tail<'_> {
-    /// The bytes that [`close`] will append.
-    fn size(&self) -> usize {
-        let version = self.version.map_or(0, |version| entry_size("v", version.len()));
-        entry_size("t", self.transaction.as_bytes().len())
-            + version
-            + entry_size("y", self.kind.len())
-            + "e".len()
-    }
-}
-
-fn close(mut envelope: DictWriter<'_>, tail: &Tail<'_>) {
-    envelope.bytes("t", tail.transaction.as_bytes());
-    if let Some(version) = tail.version {
+) {
+    envelope.bytes("t", transaction.as_bytes());
+    if let Some(version) = version {
         envelope.bytes("v", version);
     }
-    envelope.bytes("y", tail.kind);
+    envelope.bytes("y", kind);
 }
 
 /// `ip`: the address that the reply goes to (BEP 42).
@@ -96,24 +79,53 @@ fn write_observed(envelope: &mut DictWriter<'_>, observed: Option<SocketAddr>) {
     }
 }
 
-/// Writes `r` so that it ends before `limit`: all but `values` is bounded well below, and of those as many as fit.
-fn write_response(envelope: &mut DictWriter<'_>, sender: Key<20>, response: &Response, limit: usize) {
+/// Writes `r`. The parts of all methods are in one order, since on the wire they share one dictionary.
+fn write_response(envelope: &mut DictWriter<'_>, sender: Key<20>, response: &Response, fit: &Fit) {
     let mut parts = envelope.dict("r");
+    if let Some(scrape) = &response.scrape {
+        parts.bytes("BFpe", scrape.peers.as_bytes());
+        parts.bytes("BFsd", scrape.seeds.as_bytes());
+    }
     parts.bytes("id", sender.as_ref());
-    for (family, key) in [(Family::V4, "nodes"), (Family::V6, "nodes6")] {
-        if response.nodes.lists().contains(family) {
-            write_nodes(parts.entry(key), &response.nodes, family);
+    if let Some(samples) = &response.samples {
+        parts.int("interval", samples.seconds());
+    }
+    let item = response.item.as_deref();
+    if let Some(key) = item.and_then(|item| item.key) {
+        parts.bytes("k", &key.to_bytes());
+    }
+    for ((family, key), n) in LISTS.into_iter().zip(fit.contacts) {
+        if let Some(n) = n {
+            write_nodes(parts.entry(key), &response.nodes, family, n);
         }
     }
-    if let Some(token) = &response.token {
+    if let Some(samples) = &response.samples {
+        parts.int("num", samples.num());
+        write_samples(parts.entry("samples"), samples);
+    }
+    if let Some(seq) = item.and_then(|item| item.seq) {
+        parts.int("seq", seq);
+    }
+    if let Some(signature) = item.and_then(|item| item.signature) {
+        parts.bytes("sig", signature.as_bytes());
+    }
+    if let Some(token) = response.token.as_ref().filter(|_| fit.token) {
         parts.bytes("token", token.as_bytes());
     }
-    let room = limit.saturating_sub(parts.position() + VALUES_FRAME + "e".len());
-    let mut values = fitting(&response.values, room).peekable();
+    if let Some(value) = item.and_then(|item| item.value.as_ref()) {
+        parts.entry("v").extend_from_slice(value.as_bytes());
+    }
+    let mut values = fitting(&response.values, fit.room.saturating_sub("6:valuesle".len())).peekable();
     if values.peek().is_some() {
         let mut list = parts.list("values");
         values.for_each(|peer| list.bytes(peer.as_bytes()));
     }
+}
+
+fn write_samples(out: &mut Vec<u8>, samples: &Samples) {
+    let listed = samples.listed();
+    write_header(out, listed.len() * size_of::<Key<20>>());
+    listed.iter().for_each(|info_hash| out.extend_from_slice(&info_hash.to_bytes()));
 }
 
 /// The first of the peers that fit into `room` bytes as a list's items.
@@ -125,8 +137,8 @@ fn fitting(values: &[SocketAddr], room: usize) -> impl Iterator<Item = CompactAd
     })
 }
 
-fn write_nodes(out: &mut Vec<u8>, nodes: &Nodes, family: Family) {
-    let sendable = nodes.of(family).filter(|contact| compact::is_encodable(contact.addr));
+fn write_nodes(out: &mut Vec<u8>, nodes: &Nodes, family: Family, n: usize) {
+    let sendable = nodes.of(family).filter(|contact| compact::is_encodable(contact.addr)).take(n);
     write_header(out, sendable.clone().count() * compact::node_size(family));
     for contact in sendable {
         if let Ok(addr) = CompactAddr::try_from(contact.addr) {
@@ -148,21 +160,4 @@ fn write_error(out: &mut Vec<u8>, code: i64, text: &str) {
     let mut list = ListWriter::open(out);
     list.int(code);
     list.bytes(&text.as_bytes()[..end]);
-}
-
-/// How many peers of `family` fit beside the other parts of `response`, whatever the asker's transaction id.
-pub fn values_that_fit(response: &Response, family: Family) -> usize {
-    let longest = TransactionId::new(&[0; MAX_TRANSACTION_ID]);
-    let tail =
-        longest.map_or(0, |transaction| Tail { transaction, version: version(response), kind: b"r" }.size());
-    let lists = response.nodes.lists().iter().map(|family| {
-        let key = if family == Family::V4 { "nodes" } else { "nodes6" };
-        entry_size(key, response.nodes.of(family).count() * compact::node_size(family))
-    });
-    let observed = entry_size("ip", compact::addr_size(family));
-    let id = entry_size("id", size_of::<Key<20>>());
-    let token = response.token.map_or(0, |token| entry_size("token", token.as_bytes().len()));
-    let others =
-        "d1:rd".len() + observed + id + lists.sum::<usize>() + token + VALUES_FRAME + "e".len() + tail;
-    MAX_POLITE_DATAGRAM.saturating_sub(others) / string_size(compact::addr_size(family))
 }

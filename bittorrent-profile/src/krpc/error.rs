@@ -14,6 +14,16 @@ pub enum ErrorCode {
     Protocol = 203,
     /// A method that the node does not know.
     MethodUnknown = 204,
+    /// `v` of a `put` is too long (BEP 44).
+    ValueTooLong = 205,
+    /// The signature of a `put` is not its key's (BEP 44).
+    InvalidSignature = 206,
+    /// `salt` of a `put` is too long (BEP 44).
+    SaltTooLong = 207,
+    /// The item here has another sequence number than `cas` says (BEP 44).
+    CasMismatch = 301,
+    /// The item here is newer (BEP 44).
+    SeqTooLow = 302,
 }
 
 impl From<ErrorCode> for i64 {

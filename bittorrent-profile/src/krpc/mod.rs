@@ -1,4 +1,5 @@
-//! KRPC, the RPC of the Mainline DHT: bencoded dictionaries in single datagrams (BEP 5 with BEP 32, 42 and 43).
+//! KRPC, the RPC of the Mainline DHT: bencoded dictionaries in single datagrams (BEP 5 with BEP 32, 33, 42, 43,
+//! 44 and 51).
 //!
 //! [`Krpc`] turns them into messages and back. [`METHODS`] is the one place that says which method takes which
 //! arguments; the [`Request`] type, its reader and its writer are all made from it.
@@ -15,15 +16,17 @@ mod decode;
 mod encode;
 mod error;
 mod families;
+mod fit;
 mod request;
 mod response;
 mod short;
 
-pub use encode::{MAX_DATAGRAM, MAX_POLITE_DATAGRAM, values_that_fit};
 pub use error::ErrorCode;
 pub use families::Families;
+pub use fit::{MAX_DATAGRAM, MAX_POLITE_DATAGRAM, MAX_SAMPLES, bytes_left};
+pub(crate) use request::Refusal;
 pub use request::{METHODS, Method, Request};
-pub use response::{MAX_VALUES, Nodes, Response};
+pub use response::{MAX_VALUES, Nodes, Response, Samples};
 pub use short::ShortBytes;
 
 use kademlia_core::{Codec, Malformed, Message};

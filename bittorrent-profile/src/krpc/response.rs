@@ -1,10 +1,15 @@
 //! Responses: one type for all methods, because on the wire a response does not say what it answers.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use kademlia_core::{Contact, Contacts, Family, Key};
 
+use crate::id::InfoHash;
+use crate::item::ItemParts;
+use crate::krpc::fit::MAX_SAMPLES;
 use crate::krpc::{Families, Token, Version};
+use crate::scrape::Scrape;
 
 /// Most peers taken from one reply (T14); more are ignored.
 pub const MAX_VALUES: usize = 100;
@@ -18,8 +23,58 @@ pub struct Response {
     pub token: Option<Token>,
     /// Peers of the torrent asked for; at most [`MAX_VALUES`] are read, and as many written as fit.
     pub values: Vec<SocketAddr>,
+    /// How many share the torrent asked for (BEP 33).
+    pub scrape: Option<Box<Scrape>>,
+    /// The item asked for (BEP 44).
+    pub item: Option<Box<ItemParts>>,
+    /// Some of the info hashes that the node holds (BEP 51).
+    pub samples: Option<Box<Samples>>,
     /// Who made the answering program; `None` writes nothing.
     pub version: Option<Version>,
+}
+
+/// Some of the info hashes that a node holds (BEP 51).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Samples {
+    /// When to ask this node again: it gives the same answer until then. At most [`Samples::MAX_INTERVAL`].
+    pub interval: Duration,
+    /// How many info hashes it holds.
+    pub num: u64,
+    /// Some of them, or all.
+    pub info_hashes: Vec<InfoHash>,
+}
+
+impl Samples {
+    /// Longest interval (BEP 51: six hours).
+    pub const MAX_INTERVAL: Duration = Duration::from_secs(21_600);
+
+    /// As it is written, in seconds.
+    pub(super) fn seconds(&self) -> i64 {
+        i64::try_from(self.interval.min(Self::MAX_INTERVAL).as_secs()).unwrap_or_default()
+    }
+
+    /// As it is written.
+    pub(super) fn num(&self) -> i64 {
+        i64::try_from(self.num).unwrap_or(i64::MAX)
+    }
+
+    /// As many as are written.
+    pub(super) fn listed(&self) -> &[InfoHash] {
+        self.info_hashes.get(..MAX_SAMPLES).unwrap_or(&self.info_hashes)
+    }
+
+    /// A list of anything but whole hashes is none. An interval that is missing or out of bounds is moved inside them,
+    /// and a number less than what is listed is raised to it.
+    pub(super) fn read(samples: &[u8], interval: Option<i64>, num: Option<i64>) -> Option<Self> {
+        let (hashes, []) = samples.as_chunks::<20>() else { return None };
+        let seconds = interval.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default();
+        let num = num.and_then(|num| u64::try_from(num).ok()).unwrap_or_default();
+        Some(Samples {
+            interval: Duration::from_secs(seconds).min(Self::MAX_INTERVAL),
+            num: num.max(hashes.len() as u64),
+            info_hashes: hashes.iter().copied().map(InfoHash::new).collect(),
+        })
+    }
 }
 
 /// The node lists of a response, `nodes` and `nodes6`. A list can be present and empty, which is an answer too.

@@ -32,6 +32,12 @@ impl<const N: usize> ShortBytes<N> {
     }
 }
 
+impl<const N: usize> Default for ShortBytes<N> {
+    fn default() -> Self {
+        ShortBytes { len: 0, bytes: [0; N] }
+    }
+}
+
 impl<const N: usize> PartialEq for ShortBytes<N> {
     fn eq(&self, other: &Self) -> bool {
         self.as_bytes() == other.as_bytes()

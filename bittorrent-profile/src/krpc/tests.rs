@@ -4,6 +4,7 @@ mod fields;
 mod packets;
 mod properties;
 mod strategies;
+mod values;
 
 use kademlia_core::{Body, Codec, Key, Malformed, Message};
 

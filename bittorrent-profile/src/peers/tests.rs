@@ -87,5 +87,5 @@ fn fs_b10_a_torrent_has_at_most_a_thousand_peers() {
 
 #[test]
 fn a_peer_is_small() {
-    assert_eq!(size_of::<Peer>(), 20);
+    assert_eq!(size_of::<Peer>(), 26);
 }

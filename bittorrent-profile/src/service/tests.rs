@@ -2,7 +2,9 @@
 
 mod announcing;
 mod families;
+mod items;
 mod serving;
+mod swarms;
 
 use core::net::SocketAddr;
 use core::num::NonZeroU16;
@@ -12,7 +14,9 @@ use kademlia_core::{
 };
 
 use super::*;
+use crate::id::InfoHash;
 use crate::krpc::Krpc;
+use crate::krpc::Token;
 
 const LOCAL: [u8; 20] = [0x55; 20];
 const START: Instant = Instant::from_secs(1_000);
@@ -90,7 +94,7 @@ impl Asker {
 }
 
 fn get_peers(info_hash: u8) -> Request {
-    Request::GetPeers { info_hash: InfoHash::new([info_hash; 20]), want: Families::NONE }
+    Request::get_peers(InfoHash::new([info_hash; 20]), Families::NONE)
 }
 
 fn announce(info_hash: u8, port: u16, token: Token) -> Request {
@@ -98,8 +102,20 @@ fn announce(info_hash: u8, port: u16, token: Token) -> Request {
         implied_port: false,
         info_hash: InfoHash::new([info_hash; 20]),
         port: NonZeroU16::new(port),
+        seed: false,
         token,
     }
+}
+
+fn after(secs: u64) -> Instant {
+    START + Duration::from_secs(secs)
+}
+
+/// Fetches a token and uses it.
+fn announce_from(node: &mut Node<Mainline, MainlineService>, from: &str, info_hash: u8, port: u16) {
+    let asker = Asker::at(from);
+    let token = asker.ask(node, get_peers(info_hash)).token.expect("there is room");
+    asker.ask(node, announce(info_hash, port, token));
 }
 
 /// Lets the node ask a contact and the contact answer, which puts it into the table.

@@ -53,7 +53,7 @@ pub type Query = fn([u8; 20]) -> Request;
 pub const QUERIES: [(&str, Query); 3] = [
     ("ping", |_| Request::Ping),
     ("find_node", |target| Request::FindNode { target: Key::new(target), want: Families::NONE }),
-    ("get_peers", |target| Request::GetPeers { info_hash: InfoHash::new(target), want: Families::NONE }),
+    ("get_peers", |target| Request::get_peers(InfoHash::new(target), Families::NONE)),
 ];
 
 /// A stranger's datagram.
@@ -85,7 +85,7 @@ pub const POPULAR: InfoHash = InfoHash::new([0xbb; 20]);
 
 /// So many peers announce themselves under [`POPULAR`], each from its own network.
 pub fn announce_peers(node: &mut MainlineNode, now: Instant, peers: u8) {
-    let get_peers = query(Request::GetPeers { info_hash: POPULAR, want: Families::NONE });
+    let get_peers = query(Request::get_peers(POPULAR, Families::NONE));
     for peer in 0..peers {
         let from = SocketAddr::from(([80, peer, 1, 1], 6881));
         let mut reply = Vec::new();
@@ -94,7 +94,8 @@ pub fn announce_peers(node: &mut MainlineNode, now: Instant, peers: u8) {
             continue;
         };
         let Some(token) = response.token else { continue };
-        let announce = Request::AnnouncePeer { implied_port: true, info_hash: POPULAR, port: None, token };
+        let announce =
+            Request::AnnouncePeer { implied_port: true, info_hash: POPULAR, port: None, seed: false, token };
         assert!(serve(node, now, from, &query(announce), &mut reply));
     }
     assert_eq!(node.service().peers().len(), usize::from(peers));

@@ -101,6 +101,20 @@ impl<K: Keyspace> Candidates<K> {
         Candidates { target, limit, list: Vec::new() }
     }
 
+    /// Sets another limit; the farthest fresh candidates give way.
+    pub(super) fn limit_to(&mut self, limit: usize) {
+        self.limit = limit;
+        while self.list.len() > limit {
+            let Some(farthest) = self.farthest_fresh() else { break };
+            self.list.remove(farthest);
+        }
+        self.list.shrink_to(limit);
+    }
+
+    fn farthest_fresh(&self) -> Option<usize> {
+        self.list.iter().rposition(|candidate| candidate.state == State::Fresh)
+    }
+
     fn find(&self, contact: &Contact<K>) -> Result<usize, usize> {
         self.list.binary_search_by(|held| {
             let by_distance = self.target.cmp_distance(&held.contact.key, &contact.key);
@@ -112,8 +126,7 @@ impl<K: Keyspace> Candidates<K> {
     pub(super) fn insert(&mut self, contact: Contact<K>, bound: bool, hop: u8) {
         let Err(at) = self.find(&contact) else { return };
         if self.list.len() >= self.limit {
-            let farthest = self.list.iter().rposition(|candidate| candidate.state == State::Fresh);
-            match farthest {
+            match self.farthest_fresh() {
                 Some(farthest) if farthest >= at => {
                     self.list.remove(farthest);
                 }

@@ -10,6 +10,7 @@ pub(crate) use queue::Queue;
 pub(crate) use window::Rules;
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -25,6 +26,12 @@ pub struct LookupId(u64);
 impl From<u64> for LookupId {
     fn from(number: u64) -> Self {
         LookupId(number)
+    }
+}
+
+impl fmt::Display for LookupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -67,7 +74,14 @@ pub(crate) struct Bounds {
     pub(crate) time: Duration,
 }
 
-/// What a finished lookup found, and what it took.
+impl Bounds {
+    /// Candidates of each of so many paths.
+    fn share(&self, paths: usize) -> usize {
+        (self.candidates / paths.max(1)).max(self.rules.k)
+    }
+}
+
+/// What a lookup found, and what it took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookupReport<K> {
     /// What was looked for.
@@ -84,7 +98,7 @@ pub struct LookupReport<K> {
     pub hops: usize,
     /// From start to end.
     pub took: Duration,
-    /// Whether all of `closest` were confirmed. Otherwise a bound on messages or time ended the lookup.
+    /// Whether all of `closest` were confirmed. Otherwise a bound on messages or time ended the lookup, or it still runs.
     pub complete: bool,
     /// Whether the nodes around the target stand over four times as dense as the network's size explains: perhaps
     /// somebody put them there (T1).
@@ -119,11 +133,26 @@ struct Path<K> {
     in_flight: usize,
 }
 
+impl<K: Keyspace> Path<K> {
+    fn new(target: K, candidates: usize) -> Self {
+        Path { candidates: Candidates::new(target, candidates), in_flight: 0 }
+    }
+}
+
+/// Deals starting points out among paths.
+fn deal<K: Keyspace>(paths: &mut [Path<K>], contacts: impl IntoIterator<Item = Vouched<K>>) {
+    let count = paths.len().max(1);
+    for (at, (contact, bound)) in contacts.into_iter().enumerate() {
+        if let Some(path) = paths.get_mut(at % count) {
+            path.candidates.insert(contact, bound, 1);
+        }
+    }
+}
+
 impl<K: Keyspace> Lookup<K> {
     pub(crate) fn new(now: Instant, target: K, paths: usize, bounds: Bounds) -> Self {
         let paths = paths.max(1);
-        let limit = (bounds.candidates / paths).max(bounds.rules.k);
-        let path = || Path { candidates: Candidates::new(target, limit), in_flight: 0 };
+        let path = || Path::new(target, bounds.share(paths));
         Lookup {
             target,
             bounds,
@@ -143,15 +172,11 @@ impl<K: Keyspace> Lookup<K> {
 
     /// Adds starting points, nearest first, and deals them out among the paths.
     pub(crate) fn seed(&mut self, contacts: impl IntoIterator<Item = Vouched<K>>) {
-        let paths = self.paths.len();
-        for (at, (contact, bound)) in contacts.into_iter().enumerate() {
-            if let Some(path) = self.paths.get_mut(at % paths) {
-                path.candidates.insert(contact, bound, 1);
-            }
-        }
+        deal(&mut self.paths, contacts);
     }
 
-    /// Goes on along `paths` in all, by `rules` from now on; the new ones start from `contacts`, nearest first.
+    /// Goes on along `paths` in all, by `rules` from now on; the new ones start from `contacts`, nearest first, and all
+    /// share the candidates that the first had for itself (T14).
     pub(crate) fn reinforce(
         &mut self,
         paths: usize,
@@ -159,11 +184,15 @@ impl<K: Keyspace> Lookup<K> {
         rules: Rules,
         contacts: impl IntoIterator<Item = Vouched<K>>,
     ) {
-        let bounds = Bounds { rules, alpha, ..self.bounds };
-        let mut further = Lookup::new(self.started, self.target, paths.saturating_sub(1), bounds);
-        further.seed(contacts);
-        self.bounds = bounds;
-        self.paths.append(&mut further.paths);
+        self.bounds = Bounds { rules, alpha, ..self.bounds };
+        let (target, begun, share) = (self.target, self.paths.len(), self.bounds.share(paths));
+        for path in &mut self.paths {
+            path.candidates.limit_to(share);
+        }
+        self.paths.resize_with(paths.max(begun), || Path::new(target, share));
+        if let Some(further) = self.paths.get_mut(begun..) {
+            deal(further, contacts);
+        }
     }
 
     /// What to do now. Changes nothing but to mark candidates that must not be asked.
@@ -295,6 +324,11 @@ impl<K: Keyspace> Lookup<K> {
             complete: !self.exhausted,
             crowded: false,
         }
+    }
+
+    /// Gives back the room of the candidates: the lookup is over.
+    pub(crate) fn forget(&mut self) {
+        self.paths = Vec::new();
     }
 
     pub(crate) fn memory(&self) -> usize {

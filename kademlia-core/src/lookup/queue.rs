@@ -40,7 +40,20 @@ impl<T> Queue<T> {
         if joining && *latest > now {
             return None;
         }
-        self.waiting.pop_front().map(|(id, _, search)| (id, search))
+        let first = self.waiting.pop_front().map(|(id, _, search)| (id, search));
+        self.settle();
+        first
+    }
+
+    /// An empty queue gives back the room that a rush took.
+    fn settle(&mut self) {
+        if self.waiting.is_empty() {
+            self.waiting.shrink_to(0);
+        }
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        self.waiting.capacity() * size_of::<(LookupId, Instant, T)>()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -49,7 +62,9 @@ impl<T> Queue<T> {
 
     pub(crate) fn remove(&mut self, id: LookupId) -> Option<T> {
         let at = self.waiting.iter().position(|(waiting, _, _)| *waiting == id)?;
-        self.waiting.remove(at).map(|(_, _, search)| search)
+        let removed = self.waiting.remove(at).map(|(_, _, search)| search);
+        self.settle();
+        removed
     }
 
     /// When the first in line loses its patience.

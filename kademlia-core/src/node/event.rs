@@ -127,6 +127,6 @@ pub struct Counters {
     pub verifications: u64,
     /// Lookups whose target was crowded beyond what the network's size explains (T1).
     pub crowded: u64,
-    /// Replies dropped because the host did not fetch them.
+    /// Replies dropped because the host did not fetch them, or because there were more than may be sent.
     pub overflowed: u64,
 }

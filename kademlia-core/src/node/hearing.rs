@@ -82,7 +82,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                 self.table.failed(now, suspect);
             }
         }
-        self.maintenance.entry_doubted(self.table.next_due());
+        self.maintenance.fall_due(self.table.next_due());
     }
 
     /// `contact` did not answer. That counts against it only if others were heard meanwhile; otherwise it is asked
@@ -90,11 +90,11 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     pub(super) fn on_unheard(&mut self, now: Instant, contact: &Contact<P::Key>, sent: Instant) {
         if self.hearing.failed(now, sent) {
             self.table.failed(now, contact);
-            self.maintenance.entry_doubted(self.table.next_due());
+            self.maintenance.fall_due(self.table.next_due());
         } else {
             self.table.unheard(now, contact);
             self.hearing.suspect(contact);
-            self.maintenance.entry_doubted(Some(now + PACE));
+            self.maintenance.fall_due(Some(now + PACE));
         }
     }
 }

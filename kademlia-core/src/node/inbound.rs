@@ -220,7 +220,9 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         if Family::of(&voter) != Family::of(&seen) {
             return;
         }
-        let Some(external) = self.observed.vote(now, voter, seen) else { return };
+        let agreed = self.observed.vote(now, voter, seen);
+        self.maintenance.fall_due(self.observed.due());
+        let Some(external) = agreed else { return };
         self.events.push_back(super::Event::External(external));
         let from = self.local();
         let to = self.service.rename(external, from, &mut self.rng);

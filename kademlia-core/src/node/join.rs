@@ -45,6 +45,8 @@ pub(super) struct Join<K> {
     attempts: u32,
     again: Option<Instant>,
     lookup: Option<LookupId>,
+    /// It was in before, and its table is from then.
+    returning: bool,
 }
 
 impl<K> Default for Join<K> {
@@ -57,6 +59,7 @@ impl<K> Default for Join<K> {
             attempts: 0,
             again: None,
             lookup: None,
+            returning: false,
         }
     }
 }
@@ -211,8 +214,11 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         for contact in core::mem::take(&mut self.join.remembered) {
             self.consider(now, &contact);
         }
-        self.maintenance.sweep();
-        self.refresh_next(now);
+        // Who returns has a table: its upkeep asks everybody again and refreshes what is stale, a step a second (T20).
+        if !core::mem::take(&mut self.join.returning) {
+            self.maintenance.sweep();
+            self.refresh_next(now);
+        }
     }
 
     /// Takes contacts into the table as if each had just answered, and the node as joined. For simulations, which know
@@ -224,7 +230,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                 self.table.answered(now, *contact, None);
             }
         }
-        self.maintenance.entry_doubted(soonest([self.table.next_due(), self.table.next_refresh()]));
+        self.maintenance.fall_due(soonest([self.table.next_due(), self.table.next_refresh()]));
         self.join.stage = Stage::Done;
     }
 
@@ -244,6 +250,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             let mut known = Vec::new();
             self.table.closest(now, &local, BATCH, &mut known);
             self.join.add_contacts(known.into_iter());
+            self.join.returning = true;
             self.start_joining(now, false);
         }
     }

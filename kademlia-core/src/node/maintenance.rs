@@ -38,8 +38,8 @@ impl Maintenance {
         self.due = soonest([self.due, Some(now + config.keepalive.min(config.refresh))]);
     }
 
-    /// An entry came into doubt and falls due sooner than it would have.
-    pub(super) fn entry_doubted(&mut self, due: Option<Instant>) {
+    /// Something falls due sooner than it would have: an entry came into doubt, or our address did.
+    pub(super) fn fall_due(&mut self, due: Option<Instant>) {
         self.due = soonest([self.due, due]);
     }
 
@@ -53,9 +53,17 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         if self.maintenance.due.is_none_or(|due| due > now) {
             return;
         }
+        if !self.egress.is_ready(now) {
+            self.maintenance.due = Some(self.egress.ready_at());
+            return;
+        }
         self.verify.forget(now);
         let deaf = self.hearing.is_deaf();
-        let asked = if deaf { self.table.anybody(&mut self.rng) } else { self.table.due(now) };
+        let asked = if deaf {
+            self.table.anybody(&mut self.rng)
+        } else {
+            self.table.due(now).or_else(|| self.next_voter(now))
+        };
         if let Some(contact) = asked {
             self.recheck(now, &contact);
         }
@@ -65,8 +73,16 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             return;
         }
         self.refresh_next(now);
-        let next = soonest([self.table.next_due(), self.table.next_refresh()]);
+        let next = soonest([self.table.next_due(), self.table.next_refresh(), self.observed.due()]);
         self.maintenance.due = next.map(|due| due.max(now + self.rng.jittered(PACE)));
+    }
+
+    /// Whom to ask for its word on our address, if it is time to (T15): whoever was asked the longest ago, and would be
+    /// asked next anyway.
+    fn next_voter(&mut self, now: Instant) -> Option<Contact<P::Key>> {
+        self.observed.due().filter(|due| *due <= now)?;
+        self.observed.asked(now);
+        self.table.upcoming()
     }
 
     /// Starts the next lookup that fills or refreshes a bucket, unless one is under way.

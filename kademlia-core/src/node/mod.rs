@@ -19,7 +19,7 @@ use core::net::SocketAddr;
 
 use crate::config::Config;
 use crate::contact::{Contact, Contacts};
-use crate::lookup::{LookupId, LookupLimit};
+use crate::lookup::{LookupId, LookupLimit, LookupReport};
 use crate::message::Message;
 use crate::protocol::{Codec, Protocol};
 use crate::publish::MakeRequest;
@@ -34,7 +34,7 @@ use hearing::Hearing;
 use join::Join;
 use maintenance::Maintenance;
 use observed::Observed;
-use outbound::Outgoing;
+use outbound::{Outgoing, Turns};
 use search::{Plan, Searches};
 
 /// One Kademlia node on one socket address. Performs no I/O, reads no clock, and draws from a generator seeded by the
@@ -70,8 +70,9 @@ pub struct Node<P: Protocol, S = ReadOnly> {
     verify: VerifyQuota,
     inbound: InboundQuota,
     egress: EgressQuota,
-    /// A search waits for the egress quota.
-    held_back: bool,
+    /// Searches that wait for the egress quota, and replies that do.
+    turns: Turns,
+    replies: VecDeque<Outgoing<P>>,
     observed: Observed,
     sizes: Sizes,
     hearing: Hearing<P::Key>,
@@ -109,7 +110,8 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             verify: VerifyQuota::new(config.verify),
             inbound: InboundQuota::new(config.inbound, &mut rng),
             egress: EgressQuota::new(config.egress),
-            held_back: false,
+            turns: Turns::default(),
+            replies: VecDeque::new(),
             observed: Observed::new(config.observed),
             sizes: Sizes::default(),
             hearing: Hearing::default(),
@@ -147,12 +149,15 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     /// The instant that [`poll_timeout`](Self::poll_timeout) named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.advance(now);
+        // Before their requests are sent again: after a clock has jumped, all of it is overdue at once (T21).
+        self.end_overdue(now);
         self.expire_requests(now);
         if self.service.poll_timeout().is_some_and(|due| due <= now) {
             self.service.handle_timeout(now);
         }
         self.keep_joining(now);
         self.maintain(now);
+        self.release_replies(now);
         self.run_searches(now);
     }
 
@@ -292,7 +297,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             self.service.poll_timeout(),
             self.join.poll_timeout(),
             self.maintenance.poll_timeout(),
-            self.held_back.then(|| self.egress.ready_at()),
+            (self.turns.held_back || !self.replies.is_empty()).then(|| self.egress.ready_at()),
         ])
         // A deadline beyond all time: nothing falls due there, or a host whose clock shows it would never rest (T21).
         .filter(|due| *due < Instant::NEVER)
@@ -340,6 +345,11 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.transactions.len()
     }
 
+    /// What a lookup that runs would report if it ended now; of a publish, until it stores.
+    pub fn progress(&self, now: Instant, id: LookupId) -> Option<LookupReport<P::Key>> {
+        self.searches.progress(now.max(self.now), id, self.config.k)
+    }
+
     /// The external address that the network agrees on.
     pub fn external(&self) -> Option<SocketAddr> {
         self.observed.agreed()
@@ -371,13 +381,14 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             + self.table.memory()
             + self.transactions.memory()
             + self.searches.memory()
+            + self.requests.len() * size_of::<(RequestId, P::Request)>()
             + self.join.memory()
             + self.verify.memory()
             + self.inbound.memory()
             + self.observed.memory()
             + self.sizes.memory()
             + self.hearing.memory()
-            + self.outbox.capacity() * size_of::<Outgoing<P>>()
+            + (self.outbox.capacity() + self.replies.capacity()) * size_of::<Outgoing<P>>()
             + self.events.capacity() * size_of::<Event<P>>()
             + self.foreign.capacity() * size_of::<Contact<P::Key>>()
     }

@@ -2,10 +2,16 @@
 
 use alloc::collections::VecDeque;
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 
 use crate::address::{CompactAddr, wide_subnet};
 use crate::config::ObservedConfig;
 use crate::time::Instant;
+
+/// Who has heard no vote for so long asks for one: how else should an idle node notice that its address has changed?
+const LULL: Duration = Duration::from_secs(60);
+/// The same while the last vote speaks against the address agreed on.
+const DISPUTE: Duration = Duration::from_secs(10);
 
 /// The external address as the network sees it. Only replies to our own requests vote, one vote a network.
 #[derive(Debug)]
@@ -15,15 +21,37 @@ pub(super) struct Observed {
     votes: VecDeque<(IpAddr, CompactAddr)>,
     agreed: Option<SocketAddr>,
     settled_until: Instant,
+    /// When the last vote came, or was asked for.
+    last: Instant,
 }
 
 impl Observed {
     pub(super) fn new(config: ObservedConfig) -> Self {
-        Observed { config, votes: VecDeque::new(), agreed: None, settled_until: Instant::ZERO }
+        Observed {
+            config,
+            votes: VecDeque::new(),
+            agreed: None,
+            settled_until: Instant::ZERO,
+            last: Instant::ZERO,
+        }
     }
 
     pub(super) fn agreed(&self) -> Option<SocketAddr> {
         self.agreed
+    }
+
+    /// When a vote should be asked for; never where nobody votes.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let (_, last) = self.votes.back()?;
+        let disputed = self.agreed.is_some_and(|agreed| agreed.ip() != last.get().ip());
+        let soon = (self.last + DISPUTE).max(self.settled_until);
+        let late = self.last + LULL;
+        Some(if disputed { soon.min(late) } else { late })
+    }
+
+    /// A vote was asked for.
+    pub(super) fn asked(&mut self, now: Instant) {
+        self.last = now;
     }
 
     /// Counts a vote; gives back the address if this vote changed what is agreed on.
@@ -34,6 +62,7 @@ impl Observed {
             self.votes.pop_front();
         }
         self.votes.push_back((network, CompactAddr::new(seen)));
+        self.last = now;
         if self.agreed.is_some_and(|agreed| agreed.ip() == seen.ip()) || now < self.settled_until {
             return None;
         }
@@ -78,6 +107,24 @@ mod tests {
         }
         assert_eq!(observed.vote(Instant::ZERO, voter(11), seen(1)), Some(seen(1)));
         assert_eq!(observed.agreed(), Some(seen(1)));
+    }
+
+    #[test]
+    fn t15_votes_are_asked_for_in_a_lull_and_sooner_in_a_dispute() {
+        let mut observed = Observed::new(Config::default().observed);
+        assert_eq!(observed.due(), None, "nobody votes here");
+        let all = (0..12).map(|n| (0, voter(n), seen(1)));
+        let later = [(10, voter(1), seen(2)), (4_000, voter(1), seen(2)), (4_005, voter(2), seen(1))];
+        let due: Vec<_> = all
+            .chain(later)
+            .map(|(at, from, address)| {
+                observed.vote(Instant::from_secs(at), from, address);
+                observed.due().unwrap().as_secs()
+            })
+            .collect();
+        assert_eq!(due[11..], [60, 70, 4_010, 4_065], "within the hour a dispute has time");
+        observed.asked(Instant::from_secs(5_000));
+        assert_eq!(observed.due(), Some(Instant::from_secs(5_060)));
     }
 
     #[test]

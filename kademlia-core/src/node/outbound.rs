@@ -19,8 +19,20 @@ pub(super) struct Outgoing<P: Protocol> {
     pub(super) cause: Cause,
 }
 
+/// Whose turn it is under the egress quota, so that neither requests nor replies keep the others back.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    /// A search waits.
+    pub(super) held_back: bool,
+    /// Requests went last.
+    replies_next: bool,
+}
+
 /// Replies that wait for a host that does not fetch them; further ones are dropped.
 const OUTBOX: usize = 1_024;
+
+/// Replies that may wait for the egress quota are those of one second, divided by this.
+const WAITING: u32 = 2;
 
 impl<P: Protocol, S: Service<P>> Node<P, S> {
     /// Sends a request. False, and nothing is sent, if a limit of the transactions is reached.
@@ -39,6 +51,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             return false;
         };
         self.egress.take(now);
+        self.turns.replies_next = true;
         self.transmit_request(to, transaction, cause, request);
         true
     }
@@ -48,8 +61,9 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         if !self.transactions.has_room(ip) {
             return false;
         }
-        self.held_back = !self.egress.is_ready(now);
-        !self.held_back
+        let replies_first = self.turns.replies_next && !self.replies.is_empty();
+        self.turns.held_back = replies_first || !self.egress.is_ready(now);
+        !self.turns.held_back
     }
 
     /// Asks a contact whether it is there: [`ask`](Self::ask) for the engine's own purposes.
@@ -89,13 +103,46 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             Reply::Error { code, text } => Body::Error { code, text: Cow::into_owned(text) },
             Reply::Defer | Reply::Ignore => return,
         };
-        if self.outbox.len() >= OUTBOX || !self.egress.take(self.now) {
+        if self.outbox.len() >= OUTBOX {
             self.counters.overflowed += 1;
             return;
         }
         let message = Message { transaction, observed: Some(to), body };
-        self.outbox.push_back(Outgoing { to, message, cause: Cause::Reply });
+        let outgoing = Outgoing { to, message, cause: Cause::Reply };
+        if self.replies.is_empty() && self.egress.take(self.now) {
+            self.transmit_reply(outgoing);
+        } else {
+            self.hold_back(outgoing);
+        }
+    }
+
+    fn transmit_reply(&mut self, outgoing: Outgoing<P>) {
+        self.outbox.push_back(outgoing);
         self.counters.served += 1;
+    }
+
+    /// Over the quota a reply waits. Of too many the oldest is dropped: whoever asked has given up waiting for it, or will
+    /// have before its turn comes.
+    fn hold_back(&mut self, outgoing: Outgoing<P>) {
+        let room = usize::try_from(self.config.egress.rate / WAITING).unwrap_or(OUTBOX).clamp(1, OUTBOX);
+        if self.replies.len() >= room {
+            self.replies.pop_front();
+            self.counters.overflowed += 1;
+        }
+        self.replies.push_back(outgoing);
+    }
+
+    /// Sends replies that had to wait, as far as the quota allows and it is their turn.
+    pub(super) fn release_replies(&mut self, now: Instant) {
+        while self.egress.is_ready(now) && (self.turns.replies_next || !self.turns.held_back) {
+            let Some(outgoing) = self.replies.pop_front() else { break };
+            self.egress.take(now);
+            self.turns.replies_next = false;
+            self.transmit_reply(outgoing);
+        }
+        if self.replies.is_empty() {
+            self.replies.shrink_to(0);
+        }
     }
 
     /// Lets passed deadlines act: slots open, requests are sent again, requests fail.

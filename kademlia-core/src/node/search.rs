@@ -82,6 +82,19 @@ impl<P: Protocol> Search<P> {
         }
     }
 
+    /// What it has found; of as many nodes as its options or, without a word from them, `k` say.
+    fn report(&self, now: Instant, k: usize) -> LookupReport<P::Key> {
+        self.lookup.report(now, self.options.k.unwrap_or(k).max(1))
+    }
+
+    fn memory(&self) -> usize {
+        let stores = match &self.purpose {
+            Purpose::Publish(publish) => publish.memory(),
+            _ => 0,
+        };
+        size_of::<(LookupId, Box<Self>)>() + size_of::<Self>() + self.lookup.memory() + stores
+    }
+
     fn deadline(&self) -> Option<Instant> {
         match &self.purpose {
             Purpose::Publish(publish) if publish.is_storing() => None,
@@ -123,6 +136,11 @@ impl<P: Protocol> Searches<P> {
         if self.running.len() > self.places + OWN { Err("more searches run than may") } else { Ok(()) }
     }
 
+    pub(super) fn progress(&self, now: Instant, id: LookupId, k: usize) -> Option<LookupReport<P::Key>> {
+        let search = self.running.get(&id).filter(|search| search.deadline().is_some())?;
+        Some(LookupReport { complete: false, ..search.report(now, k) })
+    }
+
     fn has_place(&self) -> bool {
         self.running.len() < self.places
     }
@@ -134,8 +152,7 @@ impl<P: Protocol> Searches<P> {
     }
 
     pub(super) fn memory(&self) -> usize {
-        let running: usize = self.running.values().map(|search| search.lookup.memory()).sum();
-        running + self.running.len() * size_of::<Search<P>>() + self.queue.len() * size_of::<Plan<P>>()
+        self.running.values().map(|search| search.memory()).sum::<usize>() + self.queue.memory()
     }
 }
 
@@ -239,7 +256,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
 
     /// Lets every search take the steps it can, and waiting ones in where one ended or bootstrap did.
     pub(super) fn run_searches(&mut self, now: Instant) {
-        self.held_back = false;
+        self.turns.held_back = false;
         self.step_searches(now);
         while self.admit_waiting(now) {
             self.step_searches(now);
@@ -262,6 +279,19 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         while let Some(id) = self.next_running(last) {
             self.step_search(now, id);
             last = Some(id);
+        }
+    }
+
+    /// Ends the lookups whose time is over; the other half of a publish has as long as its requests.
+    pub(super) fn end_overdue(&mut self, now: Instant) {
+        let overdue = |search: &Search<P>| search.deadline().is_some_and(|deadline| deadline <= now);
+        let mut last = None;
+        while let Some(id) = self.next_running(last) {
+            last = Some(id);
+            if let Some(search) = self.searches.get_mut(id).filter(|search| overdue(search)) {
+                search.lookup.next(now);
+                self.end_lookup(now, id);
+            }
         }
     }
 
@@ -297,7 +327,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     fn end_lookup(&mut self, now: Instant, id: LookupId) {
         self.transactions.cancel(Cause::Lookup(id));
         let Some(mut search) = self.searches.running.remove(&id) else { return };
-        let mut report = search.lookup.report(now, search.options.k.unwrap_or(self.config.k).max(1));
+        let mut report = search.report(now, self.config.k);
         self.learn_size(&search.lookup, &mut report);
         match &mut search.purpose {
             Purpose::Find { .. } => self.events.push_back(Event::LookupDone { lookup: id, report }),
@@ -306,6 +336,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             Purpose::Publish(publish) => {
                 let holders = search.lookup.holders(|contact| publish.has_offer_of(contact));
                 publish.begin(&holders, report);
+                search.lookup.forget();
                 self.searches.running.insert(id, search);
             }
         }
@@ -363,7 +394,13 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                 let response = response.clone();
                 self.events.push_back(Event::Answer { lookup, from, response });
             }
-            Purpose::Publish(publish) => publish.offer(from, response),
+            Purpose::Publish(publish) => {
+                if publish.is_crowded() {
+                    let holders = search.lookup.holders(|contact| publish.has_offer_of(contact));
+                    publish.keep(&holders);
+                }
+                publish.offer(from, response);
+            }
             _ => {}
         }
     }

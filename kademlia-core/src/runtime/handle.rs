@@ -143,7 +143,8 @@ impl<P: Protocol, S: Service<P> + Send + 'static> Handle<P, S> {
             Ok::<_, RequestFailure>(id)
         });
         let id = started.await??;
-        Ok(Search { handle: self.clone(), family, id, answers: answers_out, report: Some(report_out) })
+        let (handle, report) = (self.clone(), Some(report_out));
+        Ok(Search { handle, family, id, answers: answers_out, report, ended: None })
     }
 
     /// Stores at the closest nodes in the network of one family; see [`Node::publish`](crate::Node::publish).

@@ -33,7 +33,10 @@ pub struct Search<P: Protocol, S: Service<P> + Send + 'static> {
     pub(super) family: Family,
     pub(super) id: LookupId,
     pub(super) answers: mpsc::Receiver<Answer<P>>,
+    /// To come.
     pub(super) report: Option<oneshot::Receiver<LookupReport<P::Key>>>,
+    /// Come, and not fetched yet. Boxed: keys need not be `Unpin`.
+    pub(super) ended: Option<Box<LookupReport<P::Key>>>,
 }
 
 impl<P: Protocol, S: Service<P> + Send + 'static> Search<P, S> {
@@ -42,12 +45,35 @@ impl<P: Protocol, S: Service<P> + Send + 'static> Search<P, S> {
         self.answers.recv().await
     }
 
+    /// How far the lookup is: what it would report if it ended now, or its report if it has. `None` while it waits for its
+    /// turn.
+    ///
+    /// # Errors
+    /// [`Closed`] if the driver has stopped.
+    pub async fn progress(&mut self) -> Result<Option<LookupReport<P::Key>>, Closed> {
+        if self.ended.is_none() {
+            let (family, id) = (self.family, self.id);
+            let running = self.handle.with(move |shell, now| shell.stack.node(family)?.progress(now, id));
+            if let Some(report) = running.await? {
+                return Ok(Some(report));
+            }
+            if let Some(Ok(report)) = self.report.as_mut().map(oneshot::Receiver::try_recv) {
+                self.ended = Some(Box::new(report));
+                self.report = None;
+            }
+        }
+        Ok(self.ended.as_deref().cloned())
+    }
+
     /// Waits for the end; answers not read by then are dropped.
     ///
     /// # Errors
     /// [`Closed`] if the driver stopped first.
     pub async fn finish(mut self) -> Result<LookupReport<P::Key>, Closed> {
         while self.answers.recv().await.is_some() {}
+        if let Some(report) = self.ended.take() {
+            return Ok(*report);
+        }
         let report = self.report.take().ok_or(Closed)?;
         report.await.map_err(|_| Closed)
     }

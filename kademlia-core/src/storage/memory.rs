@@ -41,6 +41,10 @@ struct Held<R> {
 }
 
 impl<R: Record> Shelf<R> {
+    fn is_live(&self, now: Instant) -> bool {
+        self.records.iter().any(|held| held.expires > now)
+    }
+
     fn find(&self, slot: &R::Slot) -> Result<usize, usize> {
         self.records.binary_search_by(|held| held.record.slot().cmp(slot))
     }
@@ -208,6 +212,13 @@ impl<K: Keyspace, R: Record> Storage<K, R> for MemoryStorage<K, R> {
             shelves.map(|(distance, shelf)| (center.distance(&old.distance(&distance)), shelf)).collect();
     }
 
+    fn set_limit(&mut self, bytes: usize) {
+        self.limits.bytes = bytes;
+        while self.bytes() > bytes && !self.shelves.is_empty() {
+            self.evict_one();
+        }
+    }
+
     fn admits(&self, key: &K, record: &R) -> Result<(), NoRoom> {
         let shelf = self.shelf(key);
         let replaced = shelf.and_then(|shelf| shelf.at(&record.slot()));
@@ -233,6 +244,10 @@ impl<K: Keyspace, R: Record> Storage<K, R> for MemoryStorage<K, R> {
         Ok(self.put(key, record, expires))
     }
 
+    fn has(&self, now: Instant, key: &K) -> bool {
+        self.shelf(key).is_some_and(|shelf| shelf.is_live(now))
+    }
+
     fn read(&self, now: Instant, key: &K, n: usize, rng: &mut Rng, out: &mut Vec<R>) {
         let Some(shelf) = self.shelf(key) else { return };
         let held = shelf.records.len();
@@ -246,7 +261,7 @@ impl<K: Keyspace, R: Record> Storage<K, R> for MemoryStorage<K, R> {
     fn sample_keys(&self, now: Instant, n: usize, rng: &mut Rng, out: &mut Vec<K>) {
         let start = K::random(rng);
         let shelves = self.shelves.range(start..).chain(self.shelves.range(..start));
-        let live = shelves.filter(|(_, shelf)| shelf.records.iter().any(|held| held.expires > now));
+        let live = shelves.filter(|(_, shelf)| shelf.is_live(now));
         out.extend(live.take(n).map(|(distance, _)| self.center.distance(distance)));
     }
 

@@ -84,6 +84,10 @@ pub trait Storage<K, R: Record> {
     /// Costs nothing if it is set already, otherwise time in proportion to the number of keys.
     fn recenter(&mut self, center: K);
 
+    /// Sets [`StorageLimits::bytes`], for stores that share one budget. What is over it goes at once, the keys farthest
+    /// from the center first.
+    fn set_limit(&mut self, bytes: usize);
+
     /// Whether [`insert`](Storage::insert) would take the record.
     ///
     /// # Errors
@@ -95,6 +99,9 @@ pub trait Storage<K, R: Record> {
     /// # Errors
     /// The limit that keeps it out; then nothing has changed, but for expired records under this key.
     fn insert(&mut self, now: Instant, key: K, record: R, expires: Instant) -> Result<Placed, NoRoom>;
+
+    /// Whether there is a record under `key`.
+    fn has(&self, now: Instant, key: &K) -> bool;
 
     /// Appends at most `n` records under `key` to `out`: all, or a random choice spread evenly over the slots' order.
     fn read(&self, now: Instant, key: &K, n: usize, rng: &mut Rng, out: &mut Vec<R>);

@@ -36,9 +36,18 @@ impl<K: Keyspace> Table<K> {
     /// [`keepalive`](crate::TableConfig::keepalive) after it was last [`asked`](Self::asked), answered or failed;
     /// much sooner while in doubt; ever later once bad.
     pub fn due(&self, now: Instant) -> Option<Contact<K>> {
-        let entries = self.entries.iter().filter_map(|entry| Some((entry.due(&self.config)?, entry)));
-        let (at, entry) = entries.min_by_key(|&(at, _)| at)?;
+        let (at, entry) = self.first_due()?;
         (at <= now).then(|| entry.contact())
+    }
+
+    /// The entry that falls [`due`](Self::due) first, even if it is not yet.
+    pub fn upcoming(&self) -> Option<Contact<K>> {
+        self.first_due().map(|(_, entry)| entry.contact())
+    }
+
+    fn first_due(&self) -> Option<(Instant, &Entry<K>)> {
+        let entries = self.entries.iter().filter_map(|entry| Some((entry.due(&self.config)?, entry)));
+        entries.min_by_key(|&(at, _)| at)
     }
 
     /// An entry at random, due or not: good for finding out whether anybody is there at all.

@@ -1,6 +1,6 @@
 //! `kad peers`: who shares a torrent.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -33,16 +33,15 @@ struct PeerLine {
 }
 
 #[derive(Serialize)]
-struct Summary {
+struct Summary<'a> {
     peers: usize,
     v4: usize,
     v6: usize,
-    /// Absent if the search was stopped before its end, when it is not known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    asked: Option<usize>,
+    asked: usize,
     answered: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hops: Option<usize>,
+    hops: usize,
+    /// How many nodes named each peer.
+    sources: &'a BTreeMap<SocketAddr, usize>,
     ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     first_ms: Option<f64>,
@@ -64,10 +63,10 @@ pub(crate) async fn run(
         answers: dht.handle().events(EVENTS).await?,
         started: Instant::now(),
         deadline: Instant::now() + args.period.unwrap_or(args.join.timeout),
-        found: HashSet::new(),
+        found: BTreeMap::new(),
         first: None,
-        progress: Progress::default(),
-        ended: None,
+        bits: 0,
+        took: PeersSummary::default(),
     };
     while search.round(dht.get_peers(args.info_hash), &mut interrupt).await?.is_continue()
         && args.period.is_some()
@@ -87,13 +86,6 @@ pub(crate) async fn run(
     search.conclude(took, announced)
 }
 
-/// What the answers so far tell.
-#[derive(Default)]
-struct Progress {
-    answered: usize,
-    bits: usize,
-}
-
 struct Search<'a> {
     output: &'a Output,
     info_hash: InfoHash,
@@ -101,11 +93,13 @@ struct Search<'a> {
     answers: mpsc::Receiver<(Family, Event<Mainline>)>,
     started: Instant,
     deadline: Instant,
-    found: HashSet<SocketAddr>,
+    /// How many nodes named each peer, in the search in which it was most.
+    found: BTreeMap<SocketAddr, usize>,
     first: Option<Duration>,
-    progress: Progress,
-    /// Of the searches that came to their end; absent if one was stopped.
-    ended: Option<PeersSummary>,
+    /// The longest prefix that somebody who answered shares with the info hash.
+    bits: usize,
+    /// What all searches so far have taken.
+    took: PeersSummary,
 }
 
 impl Search<'_> {
@@ -115,31 +109,27 @@ impl Search<'_> {
         mut peers: Peers,
         interrupt: &mut Interrupt,
     ) -> anyhow::Result<ControlFlow<()>> {
-        let before = self.ended.take().unwrap_or_default();
-        loop {
+        let before = self.took;
+        let flow = loop {
             tokio::select! {
                 found = peers.next() => match found {
                     Some(found) => self.print(&found)?,
-                    None => break,
+                    None => break ControlFlow::Continue(()),
                 },
-                Some((_, event)) = self.answers.recv() => self.count(&event),
-                () = interrupt.wait() => return Ok(ControlFlow::Break(())),
-                () = sleep_until(self.deadline) => return Ok(ControlFlow::Break(())),
+                Some((_, event)) = self.answers.recv() => self.show(&event),
+                () = interrupt.wait() => break ControlFlow::Break(()),
+                () = sleep_until(self.deadline) => break ControlFlow::Break(()),
             }
+            self.took = sum(before, peers.summary());
             if self.found.len() >= self.limit {
-                return Ok(ControlFlow::Break(()));
+                break ControlFlow::Break(());
             }
+        };
+        self.took = sum(before, peers.summary());
+        for (peer, sources) in &mut self.found {
+            *sources = peers.sources(peer).max(*sources);
         }
-        let now = peers.summary();
-        self.ended = Some(PeersSummary {
-            peers: self.found.len(),
-            asked: before.asked + now.asked,
-            answered: before.answered + now.answered,
-            messages: before.messages + now.messages,
-            hops: before.hops.max(now.hops),
-            took: before.took + now.took,
-        });
-        Ok(ControlFlow::Continue(()))
+        Ok(flow)
     }
 
     async fn rest(&self, pause: Duration, interrupt: &mut Interrupt) -> ControlFlow<()> {
@@ -151,7 +141,7 @@ impl Search<'_> {
     }
 
     fn print(&mut self, found: &Found) -> anyhow::Result<()> {
-        if self.found.len() < self.limit && self.found.insert(found.peer) {
+        if self.found.len() < self.limit && self.found.insert(found.peer, 1).is_none() {
             let after = self.started.elapsed();
             self.first.get_or_insert(after);
             let line = PeerLine { addr: found.peer, from: written(&found.from), ms: span::as_millis(after) };
@@ -160,45 +150,53 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn count(&mut self, event: &Event<Mainline>) {
+    fn show(&mut self, event: &Event<Mainline>) {
         let Event::Answer { from, .. } = event else { return };
         let target: Key<20> = self.info_hash.into();
-        let Progress { answered, bits } = &mut self.progress;
-        *answered += 1;
-        *bits = (*bits).max(target.common_prefix(&from.key));
-        let share = Some((*bits, <Key<20>>::BITS));
-        let message = format!("{answered} answered · {bits} bits close · {} peers", self.found.len());
-        self.output.progress("looking", share, message);
+        self.bits = self.bits.max(target.common_prefix(&from.key));
+        let PeersSummary { hops, asked, answered, .. } = self.took;
+        let message = format!("hop {hops} · {asked} asked · {answered} answered · {} bits close", self.bits);
+        self.output.progress("looking", Some((self.bits, <Key<20>>::BITS)), message);
     }
 
     fn conclude(&self, took: Duration, announced: Option<Tally>) -> anyhow::Result<Exit> {
         let peers = self.found.len();
-        let v4 = self.found.iter().filter(|peer| peer.is_ipv4()).count();
+        let v4 = self.found.keys().filter(|peer| peer.is_ipv4()).count();
         let v6 = peers - v4;
-        let (asked, answered) = match self.ended {
-            Some(ended) => (Some(ended.asked), ended.answered),
-            None => (None, self.progress.answered),
-        };
+        let PeersSummary { asked, answered, hops, .. } = self.took;
         let families = if v6 > 0 { format!(" ({v4} v4, {v6} v6)") } else { String::new() };
-        let asked_text = asked.map_or_else(String::new, |asked| format!("{asked} asked, "));
         let first = self
             .first
             .map_or_else(String::new, |first| format!(", first peer after {}", span::seconds(first)));
         let took_text = span::seconds(took);
-        let text =
-            format!("found {peers} peers{families} in {took_text} · {asked_text}{answered} answered{first}");
+        let text = format!(
+            "found {peers} peers{families} in {took_text} · {asked} asked, {answered} answered{first}"
+        );
         let summary = Summary {
             peers,
             v4,
             v6,
             asked,
             answered,
-            hops: self.ended.map(|ended| ended.hops),
+            hops,
+            sources: &self.found,
             ms: span::as_millis(took),
             first_ms: self.first.map(span::as_millis),
             announced,
         };
         self.output.summary(&summary, text)?;
         Ok(if peers > 0 { Exit::Success } else { Exit::Nothing })
+    }
+}
+
+/// What two searches took together.
+fn sum(one: PeersSummary, other: PeersSummary) -> PeersSummary {
+    PeersSummary {
+        peers: one.peers.max(other.peers),
+        asked: one.asked + other.asked,
+        answered: one.answered + other.answered,
+        messages: one.messages + other.messages,
+        hops: one.hops.max(other.hops),
+        took: one.took + other.took,
     }
 }

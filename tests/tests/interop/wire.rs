@@ -69,7 +69,7 @@ async fn libtorrent_s_replies_carry_ip_nodes_and_tokens_that_ours_reads() {
         assert_eq!(id, foreign.id);
         assert!(response.nodes.lists().contains(kademlia_core::Family::V4), "5.7: `nodes`, if empty");
     }
-    let request = Request::GetPeers { info_hash: hash(6), want: Families::NONE };
+    let request = Request::get_peers(hash(6), Families::NONE);
     let reply = ask(&socket, foreign.addr, b"gp", request).await;
     assert_eq!(reply.observed, Some(own), "42.4: `ip`");
     let token = response(reply).1.token.expect("5.8: a token");
@@ -85,11 +85,12 @@ async fn tokens_of_every_length_come_back_and_are_accepted() {
         acquainted(&ours, &[&foreign]).await;
         let socket = UdpSocket::bind(LOOPBACK).await.unwrap();
         for (to, length) in [(foreign.addr, length), (router, 8)] {
-            let request = Request::GetPeers { info_hash: hash(7), want: Families::NONE };
+            let request = Request::get_peers(hash(7), Families::NONE);
             let token = response(ask(&socket, to, b"gp", request).await).1.token.expect("a token");
             assert_eq!(token.as_bytes().len(), length, "{kind:?}");
             let port = std::num::NonZeroU16::new(7007);
-            let announce = Request::AnnouncePeer { implied_port: false, info_hash: hash(7), port, token };
+            let announce =
+                Request::AnnouncePeer { implied_port: false, info_hash: hash(7), port, seed: false, token };
             response(ask(&socket, to, b"an", announce).await);
         }
     }

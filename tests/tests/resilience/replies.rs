@@ -25,8 +25,7 @@ fn full_node(info_hash: InfoHash) -> Engine {
         (0..100).for_each(|n| node.introduce(stranger(n, family)));
         for n in 100..220 {
             let peer = stranger(n, family);
-            let ask =
-                engine::query(peer.key, transaction, Request::GetPeers { info_hash, want: Families::NONE });
+            let ask = engine::query(peer.key, transaction, Request::get_peers(info_hash, Families::NONE));
             let sent = node.receive(peer.addr, &ask);
             let (_, reply) = sent.iter().find(|(to, _)| *to == peer.addr).unwrap();
             let Body::Response { response: Response { token: Some(token), .. }, .. } =
@@ -34,7 +33,8 @@ fn full_node(info_hash: InfoHash) -> Engine {
             else {
                 panic!("no token")
             };
-            let announce = Request::AnnouncePeer { implied_port: true, info_hash, port: None, token };
+            let announce =
+                Request::AnnouncePeer { implied_port: true, info_hash, port: None, seed: false, token };
             node.receive(peer.addr, &engine::query(peer.key, transaction, announce));
             node.pass(Duration::from_millis(20));
         }
@@ -59,7 +59,7 @@ fn p17_t9_no_stranger_gets_much_more_than_he_sent() {
                     Request::FindNode { target: LOCAL, want },
                     if want == Families::BOTH { 5.0 } else { 3.0 },
                 ),
-                ("get_peers", Request::GetPeers { info_hash, want }, GET_PEERS),
+                ("get_peers", Request::get_peers(info_hash, want), GET_PEERS),
             ] {
                 // The shortest that asks for so much. Sent twice, so that the ping to a stranger does not count.
                 let query = engine::query(Key::new([9; 20]), TransactionId::new(b"a").unwrap(), request);

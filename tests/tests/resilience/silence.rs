@@ -109,7 +109,7 @@ fn p5_t21_a_clock_that_jumps_while_much_is_under_way_starts_no_storm() {
     for seed in 0..200 {
         let mut rng = Rng::from_number(seed);
         let mut field = silent(seed, 100, Config::default());
-        for _ in 0..1 + rng.below(3) {
+        for _ in 0..1 + rng.below(64) {
             let _ = look_up(&mut field, &mut rng);
         }
         field.drain();

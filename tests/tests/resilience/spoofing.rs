@@ -58,7 +58,7 @@ fn spoof(queries: u32) {
         let request = match n % 3 {
             0 => Request::Ping,
             1 => Request::FindNode { target: Key::random(&mut rng), want: Families::NONE },
-            _ => Request::GetPeers { info_hash: InfoHash::new([1; 20]), want: Families::NONE },
+            _ => Request::get_peers(InfoHash::new([1; 20]), Families::NONE),
         };
         let sent = field.receive(from, query(key, request));
         for sent in field.settle(sent) {

@@ -70,7 +70,7 @@ fn bep5_5_8_get_peers() {
         "d1:ad2:id20:abcdefghij01234567899:info_hash20:mnopqrstuvwxyz123456e1:q9:get_peers1:t2:aa1:y1:qe",
         query(
             b"abcdefghij0123456789",
-            Request::GetPeers { info_hash: key(b"mnopqrstuvwxyz123456").into(), want: Families::NONE },
+            Request::get_peers(key(b"mnopqrstuvwxyz123456").into(), Families::NONE),
         ),
     );
     let values = ["97.120.106.101:11893", "105.100.104.116:28269"].map(|peer| peer.parse().unwrap());
@@ -94,6 +94,7 @@ fn bep5_5_9_announce_peer() {
                 implied_port: true,
                 info_hash: key(b"mnopqrstuvwxyz123456").into(),
                 port: NonZeroU16::new(6881),
+                seed: false,
                 token: Token::new(b"aoeusnth").unwrap(),
             },
         ),

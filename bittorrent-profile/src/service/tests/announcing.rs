@@ -5,17 +5,6 @@ use kademlia_core::Family;
 use super::*;
 use crate::krpc::{MAX_POLITE_DATAGRAM, MAX_VALUES};
 
-fn after(secs: u64) -> Instant {
-    START + Duration::from_secs(secs)
-}
-
-/// Fetches a token and uses it.
-fn announce_from(node: &mut Node<Mainline, MainlineService>, from: &str, info_hash: u8, port: u16) {
-    let asker = Asker::at(from);
-    let token = asker.ask(node, get_peers(info_hash)).token.expect("there is room");
-    asker.ask(node, announce(info_hash, port, token));
-}
-
 #[test]
 fn bep5_5_8_bep32_32_5_fs_a9_get_peers_gives_nodes_a_token_and_the_peers_there_are() {
     let mut node = node(ServiceConfig::default());
@@ -61,7 +50,10 @@ fn bep5_5_9_fs_a3_implied_port_means_the_source_port_whatever_port_says() {
     let token = asker.ask(&mut node, get_peers(1)).token.unwrap();
     for port in [None, NonZeroU16::new(6881)] {
         let info_hash = InfoHash::new([1; 20]);
-        asker.ask(&mut node, Request::AnnouncePeer { implied_port: true, info_hash, port, token });
+        asker.ask(
+            &mut node,
+            Request::AnnouncePeer { implied_port: true, info_hash, port, seed: false, token },
+        );
         assert_eq!(asker.ask(&mut node, get_peers(1)).values, [addr("8.8.8.8:4321")]);
     }
     asker.ask(&mut node, announce(1, 6881, token));
@@ -93,7 +85,7 @@ fn expiry_goes_in_batches_and_never_storms() {
     for n in 0..20_000_u32 {
         let peer = Peer::sole(SocketAddr::from((core::net::Ipv4Addr::from_bits(n << 8), 1)));
         let key = Key::<20>::random(&mut Rng::from_number(u64::from(n)));
-        service.peers.insert(START, key, peer, after(60)).unwrap();
+        service.stores.insert_peer(START, Key::new(LOCAL), key, peer, after(60)).unwrap();
     }
     let (mut now, mut timeouts) = (START, 0);
     while let Some(due) = service.poll_timeout() {
@@ -102,7 +94,7 @@ fn expiry_goes_in_batches_and_never_storms() {
         service.handle_timeout(now);
         timeouts += 1;
     }
-    assert_eq!(service.peers.len(), 0);
+    assert_eq!(service.peers().len(), 0);
     assert_eq!(timeouts, 20_000_u32.div_ceil(4_096));
     assert_eq!(now, after(60) + EXPIRY_PAUSE * (timeouts - 1));
 }
@@ -139,9 +131,10 @@ fn c3_bep32_32_6_a_popular_torrent_s_reply_is_full_but_not_too_long() {
                 Family::V6 => [0x2a01, u16::from(n), 0, 0, 0, 0, 0, 1].into(),
             };
             let peer = Peer::sole(SocketAddr::new(ip, 1));
-            node.service_mut().peers.insert(START, Key::new([1; 20]), peer, Instant::NEVER).unwrap();
+            let stores = &mut node.service_mut().stores;
+            stores.insert_peer(START, Key::new(LOCAL), Key::new([1; 20]), peer, Instant::NEVER).unwrap();
         }
-        let asker = Asker { addr: SocketAddr::new(strangers[0].addr.ip(), 9), ..Asker::at("8.8.8.8:1") };
+        let asker = Asker { addr: strangers[0].addr, id: strangers[0].key, ..Asker::at("8.8.8.8:1") };
         node.handle_datagram(START, asker.addr, &asker.bytes(get_peers(1)));
         let mut reply = Vec::new();
         node.poll_transmit(&mut reply);

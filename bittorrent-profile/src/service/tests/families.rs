@@ -50,7 +50,7 @@ fn bep32_32_3_want_decides_and_without_it_the_family_of_the_query() {
     ] {
         for request in [
             Request::FindNode { target: Key::new(LOCAL), want },
-            Request::GetPeers { info_hash: InfoHash::new(LOCAL), want },
+            Request::get_peers(InfoHash::new(LOCAL), want),
         ] {
             let response = ask(&mut dual, from, request);
             assert_eq!((response.nodes.lists(), counts(&response)), (lists, held), "{from} {want:?}");
@@ -75,7 +75,7 @@ fn bep32_32_1_32_4_peers_are_stored_and_given_out_in_their_own_family_only() {
     }
     for (from, expected) in [(V4, "8.8.8.8:6881"), (V6, "[2a00:1450::1]:6881")] {
         let info_hash = InfoHash::new([1; 20]);
-        let response = ask(&mut dual, from, Request::GetPeers { info_hash, want: Families::BOTH });
+        let response = ask(&mut dual, from, Request::get_peers(info_hash, Families::BOTH));
         assert_eq!(response.values, [addr(expected)], "whatever the query wants");
     }
 }
@@ -96,7 +96,7 @@ proptest! {
             let mut node = node(ServiceConfig::default());
             let want = Families::NONE;
             let request = if peers {
-                Request::GetPeers { info_hash: InfoHash::new(target), want }
+                Request::get_peers(InfoHash::new(target), want)
             } else {
                 Request::FindNode { target: Key::new(target), want }
             };

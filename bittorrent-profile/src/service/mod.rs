@@ -1,5 +1,12 @@
 //! How a Mainline node behaves towards others.
 
+mod items;
+mod peers;
+mod ration;
+mod room;
+mod samples;
+mod stores;
+
 use core::net::SocketAddr;
 use core::num::NonZeroU16;
 use core::time::Duration;
@@ -8,12 +15,15 @@ use kademlia_core::{
     Admission, Contact, Instant, Key, NoRoom, Reply, Rng, ServeContext, Service, Storage, StorageLimits,
 };
 
-use crate::id::InfoHash;
-use crate::krpc::{ErrorCode, Families, Nodes, Request, Response, Token, VERSION, Version, values_that_fit};
+use crate::item::{Item, ItemStore, RawValue, StoredItem};
+use crate::krpc::{ErrorCode, Families, Nodes, Refusal, Request, Response, VERSION, Version};
 use crate::mainline::Mainline;
 use crate::node_id;
 use crate::peers::{Peer, PeerStore};
 use crate::token::Tokens;
+use ration::Ration;
+use samples::Sampler;
+use stores::Stores;
 
 /// Nodes in one list of a reply (BEP 5: k = 8).
 const NODES: usize = 8;
@@ -31,11 +41,13 @@ pub struct ServiceConfig {
     /// How long an announced peer is kept. 30 minutes (A10): twice the 15 after which deployed clients announce again,
     /// so one lost announcement does no harm; T7's 45 would only keep the departed longer.
     pub peer_ttl: Duration,
+    /// How long an item is kept. Two hours (44.9): twice the hour after which it is put again.
+    pub item_ttl: Duration,
     /// Most peers in one reply (C.3: 20 to 100); fewer where they do not fit.
     pub peers_per_reply: usize,
     /// Whether an IP address holds one peer per torrent (BEP 33) or one for each port.
     pub one_peer_per_ip: bool,
-    /// Limits of the peer store.
+    /// Limits of the stores: [`StorageLimits::bytes`] of both together, the others of each.
     pub storage: StorageLimits,
 }
 
@@ -44,6 +56,7 @@ impl Default for ServiceConfig {
         ServiceConfig {
             strict_bep42: false,
             peer_ttl: Duration::from_secs(30 * 60),
+            item_ttl: Duration::from_secs(2 * 60 * 60),
             peers_per_reply: 50,
             one_peer_per_ip: true,
             storage: StorageLimits::default(),
@@ -63,42 +76,65 @@ impl ServiceConfig {
     }
 }
 
-/// A full Mainline node's behaviour: BEP 5, 32 and 42 on the answering side, over any store of peers.
+/// A full Mainline node's behaviour: the answering side of BEP 5, 32, 33, 42, 44 and 51, over any stores of peers and
+/// items.
 ///
-/// Answers every query in bounded time. Keeps nothing per asker but announced peers.
+/// Answers every query in bounded time. Keeps nothing per asker but what he stores.
 #[derive(Debug)]
-pub struct MainlineService<S = PeerStore> {
+pub struct MainlineService<P = PeerStore, I = ItemStore> {
     config: ServiceConfig,
-    peers: S,
+    stores: Stores<P, I>,
     tokens: Tokens,
+    samples: Sampler,
+    ration: Ration,
     rng: Rng,
     /// What one query found, kept for its room.
     found: Vec<Peer>,
+    /// As long as an item can be: whether there is room for it decides on a token.
+    longest: Item,
     /// No timeout is wanted before.
     rests_until: Instant,
 }
 
 impl MainlineService {
-    /// A service with its peers in memory. `seed` has to come from the operating system's random source: the token secret
-    /// is drawn from it (A11). Never the node's own seed, and never one that was used before.
+    /// A service with its stores in memory. `seed` has to come from the operating system's random source: the token
+    /// secret is drawn from it (A11). Never the node's own seed, and never one that was used before.
     pub fn new(config: ServiceConfig, seed: [u8; 32]) -> Self {
-        Self::with_storage(config, PeerStore::new(config.storage), seed)
+        Self::of(config, Stores::in_memory(config.storage), seed)
     }
 }
 
-impl<S: Storage<Key<20>, Peer>> MainlineService<S> {
-    /// The same over another store; `config.storage` is then the store's own business.
-    pub fn with_storage(config: ServiceConfig, peers: S, seed: [u8; 32]) -> Self {
+impl<P: Storage<Key<20>, Peer>, I: Storage<Key<20>, StoredItem>> MainlineService<P, I> {
+    /// The same over other stores, which share the bytes of `config.storage`; the other limits are theirs to know.
+    pub fn with_storage(config: ServiceConfig, peers: P, items: I, seed: [u8; 32]) -> Self {
+        Self::of(config, Stores::new(peers, items, config.storage.bytes), seed)
+    }
+
+    fn of(config: ServiceConfig, stores: Stores<P, I>, seed: [u8; 32]) -> Self {
         let mut rng = Rng::from_seed(seed);
         let mut secret = [0; 16];
         rng.fill(&mut secret);
-        let tokens = Tokens::new(&secret);
-        MainlineService { config, peers, tokens, rng, found: Vec::new(), rests_until: Instant::ZERO }
+        MainlineService {
+            config,
+            stores,
+            tokens: Tokens::new(&secret),
+            samples: Sampler::default(),
+            ration: Ration::new(&mut rng),
+            rng,
+            found: Vec::new(),
+            longest: Item::Immutable(RawValue::longest()),
+            rests_until: Instant::ZERO,
+        }
     }
 
     /// The peers announced here.
-    pub fn peers(&self) -> &S {
-        &self.peers
+    pub fn peers(&self) -> &P {
+        self.stores.peers()
+    }
+
+    /// The items put here.
+    pub fn items(&self) -> &I {
+        self.stores.items()
     }
 
     /// How it behaves.
@@ -106,55 +142,17 @@ impl<S: Storage<Key<20>, Peer>> MainlineService<S> {
         &self.config
     }
 
-    fn peer(&self, addr: SocketAddr) -> Peer {
-        if self.config.one_peer_per_ip { Peer::sole(addr) } else { Peer::one_of_many(addr) }
+    /// Whether an answer of about `bytes`, which is many times the question, may go to this asker.
+    fn may_be_large(&mut self, cx: &ServeContext<'_, Mainline>, bytes: usize) -> bool {
+        cx.is_known() || self.ration.take(cx.now, cx.from.ip(), bytes)
     }
+}
 
-    /// Nodes, whatever else there is to say: a lookup that finds peers goes on all the same (BEP 5 and 32, 5.8, 32.5).
-    fn get_peers(
-        &mut self,
-        info_hash: InfoHash,
-        want: Families,
-        cx: &ServeContext<'_, Mainline>,
-    ) -> Response {
-        let target = info_hash.into();
-        let mut response = Response { nodes: closest(&target, want, cx), ..blank() };
-        response.token = self.token_for(&target, cx);
-        let n = values_that_fit(&response, cx.family()).min(self.config.peers_per_reply);
-        self.found.clear();
-        self.peers.read(cx.now, &target, n, &mut self.rng, &mut self.found);
-        response.values = self.found.iter().map(Peer::addr).collect();
-        response
-    }
-
-    /// No token for whom there is no room: it would announce in vain, and others would take this for a holder (T7, BEP 33).
-    fn token_for(&mut self, target: &Key<20>, cx: &ServeContext<'_, Mainline>) -> Option<Token> {
-        self.peers.recenter(cx.local);
-        self.peers.admits(target, &self.peer(cx.from)).ok()?;
-        Some(self.tokens.issue(cx.now, cx.from.ip(), target))
-    }
-
-    fn announce(
-        &mut self,
-        info_hash: InfoHash,
-        port: Option<NonZeroU16>,
-        token: &Token,
-        cx: &ServeContext<'_, Mainline>,
-    ) -> Result<Response, (ErrorCode, &'static str)> {
-        let target = info_hash.into();
-        if !self.tokens.verify(cx.now, cx.from.ip(), &target, token) {
-            return Err((ErrorCode::Protocol, "bad token"));
-        }
-        let port = port.ok_or((ErrorCode::Protocol, "no port"))?;
-        let peer = self.peer(SocketAddr::new(cx.from.ip(), port.get()));
-        self.peers.recenter(cx.local);
-        match self.peers.insert(cx.now, target, peer, cx.now + self.config.peer_ttl) {
-            Ok(_) => Ok(blank()),
-            Err(NoRoom::Source | NoRoom::Subnet) => {
-                Err((ErrorCode::Server, "too many announcements from your network"))
-            }
-            Err(NoRoom::Key | NoRoom::Bytes) => Err((ErrorCode::Server, "no room")),
-        }
+/// The error for what the stores have no room for.
+fn no_room(limit: NoRoom) -> Refusal {
+    match limit {
+        NoRoom::Source | NoRoom::Subnet => (ErrorCode::Server, "your network stores too much here"),
+        NoRoom::Key | NoRoom::Bytes => (ErrorCode::Server, "no room"),
     }
 }
 
@@ -173,7 +171,7 @@ fn closest(target: &Key<20>, want: Families, cx: &ServeContext<'_, Mainline>) ->
     nodes
 }
 
-impl<S: Storage<Key<20>, Peer>> Service<Mainline> for MainlineService<S> {
+impl<P: Storage<Key<20>, Peer>, I: Storage<Key<20>, StoredItem>> Service<Mainline> for MainlineService<P, I> {
     fn admit(&self, contact: &Contact<Key<20>>) -> Admission {
         if self.config.strict_bep42 && !node_id::verify(contact.addr.ip(), &contact.key) {
             return Admission::Visitable;
@@ -192,11 +190,18 @@ impl<S: Storage<Key<20>, Peer>> Service<Mainline> for MainlineService<S> {
             Request::FindNode { target, want } => {
                 Ok(Response { nodes: closest(&target, want, cx), ..blank() })
             }
-            Request::GetPeers { info_hash, want } => Ok(self.get_peers(info_hash, want, cx)),
-            Request::AnnouncePeer { implied_port, info_hash, port, token } => {
-                let port = if implied_port { NonZeroU16::new(cx.from.port()) } else { port };
-                self.announce(info_hash, port, &token, cx)
+            Request::GetPeers { info_hash, noseed, scrape, want } => {
+                Ok(self.get_peers(info_hash, noseed, scrape, want, cx))
             }
+            Request::AnnouncePeer { implied_port, info_hash, port, seed, token } => {
+                let port = if implied_port { NonZeroU16::new(cx.from.port()) } else { port };
+                self.announce(info_hash, port, seed, &token, cx)
+            }
+            Request::Get { seq, target, want } => Ok(self.get(&target, seq, want, cx)),
+            Request::Put { cas, key, salt, seq, signature, token, value } => {
+                items::item(key, salt, seq, signature, value).and_then(|item| self.put(item, cas, &token, cx))
+            }
+            Request::SampleInfohashes { target, want } => Ok(self.sample(&target, want, cx)),
         };
         match answer {
             Ok(response) => Reply::Response(response),
@@ -210,11 +215,11 @@ impl<S: Storage<Key<20>, Peer>> Service<Mainline> for MainlineService<S> {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.peers.next_expiry().map(|due| due.max(self.rests_until))
+        self.stores.next_expiry().map(|due| due.max(self.rests_until))
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.peers.expire(now, EXPIRY_WORK);
+        self.stores.expire(now, EXPIRY_WORK);
         self.rests_until = now + EXPIRY_PAUSE;
     }
 }
