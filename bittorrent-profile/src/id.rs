@@ -5,6 +5,8 @@ use core::str::FromStr;
 
 use kademlia_core::{Key, NotAKey};
 
+use crate::torrent::{NotATorrent, Torrent};
+
 /// A node's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(Key<20>);
@@ -50,6 +52,16 @@ macro_rules! key_newtype {
 
 key_newtype!(NodeId);
 key_newtype!(InfoHash);
+
+impl InfoHash {
+    /// The info hash of a torrent file, given its bytes; [`Torrent`] reads more of it.
+    ///
+    /// # Errors
+    /// [`NotATorrent`].
+    pub fn from_torrent(file: &[u8]) -> Result<Self, NotATorrent> {
+        Torrent::read(file).map(|torrent| torrent.info_hash())
+    }
+}
 
 /// From 40 hexadecimal digits.
 impl FromStr for NodeId {

@@ -8,12 +8,16 @@ pub mod dht;
 mod id;
 pub mod item;
 pub mod krpc;
+pub mod link;
 mod mainline;
 pub mod node_id;
 mod peers;
+pub mod pubsub;
 pub mod scrape;
 mod service;
+pub mod sweep;
 pub mod token;
+pub mod torrent;
 
 #[cfg(feature = "dht")]
 pub use dht::Dht;

@@ -27,6 +27,11 @@ impl Protocol for Mainline {
         Request::FindNode { target, want: Families::BOTH }
     }
 
+    /// A node is sampled once in an interval (51.2).
+    fn may_repeat(request: &Request) -> bool {
+        !matches!(request, Request::SampleInfohashes { .. })
+    }
+
     fn contacts(response: &Response) -> &[Contact<Key<20>>] {
         response.nodes.contacts()
     }

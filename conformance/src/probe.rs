@@ -23,7 +23,7 @@ mod seen;
 pub(crate) use desk::Seat;
 use desk::{Desks, Received};
 pub use seen::Exchange;
-pub(crate) use seen::Seen;
+pub(crate) use seen::{Seen, Sizes};
 
 /// Least and longest wait for what should not come.
 const SETTLE: [Duration; 2] = [Duration::from_millis(40), Duration::from_millis(300)];
@@ -171,7 +171,7 @@ impl Probe {
                 let Ok(message) = Item::parse(&bytes) else { continue };
                 let sizes = (datagram.len(), bytes.len());
                 let reply = Reply { message, sizes, is_v6: self.target.is_ipv6(), attempts };
-                self.seen.reply(&datagram, &reply);
+                self.seen.reply(seat, &datagram, &reply);
                 return Ok(Some(reply));
             }
         }
@@ -262,6 +262,7 @@ impl Probe {
             match Item::parse(&bytes) {
                 Ok(message) if is_query(&message) => self.serve(seat, &message).await,
                 Ok(message) => {
+                    self.seen.sizes.datagram(&bytes);
                     if let Some(exchange) = self.log.last_mut()
                         && has_transaction(&bytes, transaction)
                     {
@@ -271,6 +272,7 @@ impl Probe {
                     return Some((seat, bytes));
                 }
                 Err(invalid) => {
+                    self.seen.sizes.datagram(&bytes);
                     self.seen.invalid(&bytes, invalid);
                     return Some((seat, bytes));
                 }

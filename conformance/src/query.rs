@@ -106,7 +106,7 @@ impl Query {
     }
 
     fn in_order(&self, mut entries: Vec<(&'static str, Vec<u8>)>) -> Vec<u8> {
-        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        entries.sort_by_key(|(key, _)| *key);
         if !self.is_sorted {
             entries.reverse();
         }

@@ -31,7 +31,7 @@ impl Reply {
     /// The `r` of a response, which has to be one.
     pub(crate) fn response(&self) -> Result<&Item, Unmet> {
         if let Some((code, text)) = self.error() {
-            return Err(Unmet::failed(format!("refused with error {code} \"{}\"", text.escape_debug())));
+            return Err(Unmet::failed(format!("refused with error {code} \"{}\"", text.escape_default())));
         }
         require!(self.kind() == Some(b"r"), "the reply's `y` is not `r`");
         match self.message.get("r") {

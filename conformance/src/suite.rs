@@ -39,7 +39,7 @@ impl Default for Options {
         Options {
             rate: const { NonZeroU32::new(4).unwrap() },
             datagrams: 1_000,
-            timeout: Duration::from_secs(180),
+            timeout: Duration::from_secs(300),
             patience: Duration::from_secs(2),
             seed: 1,
             groups: Vec::new(),
@@ -81,9 +81,8 @@ impl Suite {
             Check::all().filter(wanted).partition(|check| check.is_review());
         let pending = asked.into_iter().chain(reviews).collect();
         let mut probe = Probe::bind(target, options).await?;
-        match probe.try_ask(Seat::Main, Query::ping()).await {
-            Ok(Some(_)) => {}
-            Ok(None) | Err(_) => return Err(Error::Silent(target)),
+        if let Ok(None) = probe.try_ask(Seat::Main, Query::ping()).await {
+            return Err(Error::Silent(target));
         }
         let report = Report::new(target, probe.options.seed);
         Ok(Suite { probe, pending, report, began: Instant::now() })

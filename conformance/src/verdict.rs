@@ -64,7 +64,8 @@ impl From<Judged> for Verdict {
 /// Fails the check, with this reason, unless the condition holds.
 macro_rules! require {
     ($condition:expr, $($reason:tt)+) => {
-        if !$condition {
+        let holds: bool = $condition;
+        if !holds {
             return Err($crate::verdict::Unmet::Failed(format!($($reason)+)));
         }
     };

@@ -27,6 +27,8 @@ pub struct Config {
     pub observed: ObservedConfig,
     /// Requests served per source.
     pub inbound: InboundConfig,
+    /// Answers to strangers.
+    pub strangers: StrangerConfig,
     /// Everything that is sent.
     pub egress: EgressConfig,
     /// Joining the network.
@@ -45,6 +47,9 @@ pub struct TableConfig {
     pub refresh: Duration,
     /// Failed exchanges in a row, each with its retries, after which an entry is bad. BEP 5: "several".
     pub bad_after: u8,
+    /// Entries that the last bucket, the own key's, and its sibling hold each, if that is more than k: for overlays with
+    /// a small k, which still have to know their own neighbourhood. Once they are neither, the bucket keeps the best k.
+    pub near: usize,
     /// Replacements kept per bucket (paper, section 4.1); the oldest is dropped.
     pub replacements: usize,
     /// At most one entry per IP address (T1). Off on private networks.
@@ -146,9 +151,22 @@ pub struct InboundConfig {
 /// How much a node sends in all. Its own lookups and renewals count like everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EgressConfig {
-    /// Datagrams per second; 0 for no limit. Requests and replies wait for their turn, by turns; of more replies than can
-    /// be sent in half a second, the oldest are dropped.
+    /// Datagrams per second; 0 for no limit. Requests and replies wait for their turn, three replies to a request; of more
+    /// replies than can be sent in a second, the oldest are dropped.
     pub rate: u32,
+}
+
+/// Bytes, headers included, that are answered to addresses outside the routing table: they may be forged, and whoever
+/// owns them did not ask (T9). Answers beyond these limits are not sent. They hold where the node makes bytes; a host
+/// that takes messages has none to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StrangerConfig {
+    /// To one address, per second; 0 for no limit at all.
+    pub per_ip: u32,
+    /// To one address at once, after a pause.
+    pub burst: u32,
+    /// To all together, per second.
+    pub all: u32,
 }
 
 /// Joining.
@@ -174,6 +192,7 @@ impl Default for Config {
                 keepalive: Duration::from_secs(12 * 60),
                 refresh: Duration::from_secs(15 * 60),
                 bad_after: 2,
+                near: 0,
                 replacements: 8,
                 one_per_ip: true,
                 per_subnet_in_bucket: 1,
@@ -215,6 +234,7 @@ impl Default for Config {
                 votes: 32,
             },
             inbound: InboundConfig { per_ip: 64, burst: 256, quiet: 256, datagram: 2_048 },
+            strangers: StrangerConfig { per_ip: 8 << 10, burst: 32 << 10, all: 256_000 },
             egress: EgressConfig { rate: 0 },
             bootstrap: BootstrapConfig {
                 first_pause: Duration::from_secs(1),
@@ -241,6 +261,7 @@ impl Config {
         self.verify.per_subnet = 0;
         self.observed.one_per_network = false;
         self.inbound.per_ip = 0;
+        self.strangers.per_ip = 0;
         self
     }
 }

@@ -26,7 +26,7 @@ mod time;
 pub use address::{Family, Reach, subnet, wide_subnet};
 pub use config::{
     BootstrapConfig, Config, EgressConfig, InboundConfig, LookupConfig, ObservedConfig, RpcConfig,
-    TableConfig, VerifyConfig,
+    StrangerConfig, TableConfig, VerifyConfig,
 };
 pub use contact::{Contact, Contacts};
 pub use dual::DualStack;

@@ -31,6 +31,13 @@ pub trait Protocol: Copy + Debug + Eq + Send + Sync + 'static {
         Self::find_node(target)
     }
 
+    /// Whether a host's request that goes unanswered may be sent again. Where a node is asked for something at most once
+    /// in an interval, not even the loss of the answer is a reason to ask twice (BEP 51).
+    fn may_repeat(request: &Self::Request) -> bool {
+        let _ = request;
+        true
+    }
+
     /// The contacts in a response; empty if it carries none.
     fn contacts(response: &Self::Response) -> &[Contact<Self::Key>];
 }

@@ -10,7 +10,8 @@ use crate::time::Instant;
 /// How often things are published again, and how much that may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RenewalConfig {
-    /// From one publish of a thing to its next, an eighth sooner or later.
+    /// From one publish of a thing to its next, an eighth sooner or later, unless the thing has an interval of its own
+    /// ([`Renewals::set_interval`]).
     pub interval: Duration,
     /// Pause after a publish that nobody accepted; doubles each time, up to the interval.
     pub retry: Duration,
@@ -20,9 +21,9 @@ pub struct RenewalConfig {
 }
 
 impl Default for RenewalConfig {
-    /// Every 15 minutes, half of what Mainline's nodes remember; 18 requests a second (T23).
+    /// Every 15 minutes, half of what Mainline's nodes remember; 22 requests a second: a thousand things in 20 minutes (T23).
     fn default() -> Self {
-        RenewalConfig { interval: Duration::from_secs(15 * 60), retry: Duration::from_secs(60), budget: 18 }
+        RenewalConfig { interval: Duration::from_secs(15 * 60), retry: Duration::from_secs(60), budget: 22 }
     }
 }
 
@@ -36,17 +37,27 @@ impl Default for RenewalConfig {
 pub struct Renewals<T> {
     config: RenewalConfig,
     items: BTreeMap<T, Item>,
-    due: BTreeSet<(Instant, T)>,
+    /// When each is due, a number drawn for it, and the thing.
+    due: BTreeSet<(Due, T)>,
     /// The budget is spent until then.
     paid_until: Instant,
     /// Requests that a publish takes, by effort: a moving average.
     costs: [f64; EFFORTS.len()],
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+/// When a thing is due. What is due at the same moment is so in random order: clients keep their torrents sorted, and those
+/// that restart together would all ask the same few nodes at a time (T23).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Due {
+    at: Instant,
+    turn: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
 struct Item {
+    interval: Duration,
     /// When it is due, unless it is being published.
-    due: Option<Instant>,
+    due: Option<Due>,
     /// Publishes in a row that nobody accepted.
     failures: u32,
 }
@@ -68,11 +79,21 @@ impl<T: Copy + Ord> Renewals<T> {
         }
     }
 
-    /// Adds a thing, to be published as soon as the budget allows. One that is there already is published anew.
-    pub fn insert(&mut self, now: Instant, item: T) {
+    /// Adds a thing, to be published as soon as the budget allows. One that is there already is published anew. Of many
+    /// that are added at once each is as likely to be the first.
+    pub fn insert(&mut self, now: Instant, item: T, rng: &mut Rng) {
         self.remove(&item);
-        self.items.insert(item, Item { due: Some(now), failures: 0 });
-        self.due.insert((now, item));
+        let due = Due { at: now, turn: rng.next_u32() };
+        self.items.insert(item, Item { interval: self.config.interval, due: Some(due), failures: 0 });
+        self.due.insert((due, item));
+    }
+
+    /// From now on a thing is published this often, an eighth sooner or later. When it is due next stays as it is: to be
+    /// called before [`ended`](Self::ended).
+    pub fn set_interval(&mut self, item: &T, interval: Duration) {
+        if let Some(item) = self.items.get_mut(item) {
+            item.interval = interval;
+        }
     }
 
     /// Withdraws a thing.
@@ -95,7 +116,7 @@ impl<T: Copy + Ord> Renewals<T> {
     /// The next thing to publish now, and how; to be called until `None`.
     pub fn poll(&mut self, now: Instant) -> Option<(T, Effort)> {
         let &(due, item) = self.due.first()?;
-        if due > now || self.paid_until > now {
+        if due.at > now || self.paid_until > now {
             return None;
         }
         self.due.remove(&(due, item));
@@ -112,7 +133,7 @@ impl<T: Copy + Ord> Renewals<T> {
 
     /// When to [`poll`](Self::poll).
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.due.first().map(|(due, _)| (*due).max(self.paid_until))
+        self.due.first().map(|(due, _)| due.at.max(self.paid_until))
     }
 
     /// A publish with this effort ended after so many requests; somebody `accepted` it, or nobody.
@@ -133,16 +154,17 @@ impl<T: Copy + Ord> Renewals<T> {
         let Some(known) = self.items.get_mut(&item).filter(|known| known.due.is_none()) else { return };
         known.failures = if accepted { 0 } else { known.failures.saturating_add(1) };
         let doublings = known.failures.saturating_sub(1).min(16);
-        let retry = self.config.retry.saturating_mul(1 << doublings).min(self.config.interval);
-        let due = now + rng.jittered(if accepted { self.config.interval } else { retry });
+        let retry = self.config.retry.saturating_mul(1 << doublings).min(known.interval);
+        let at = now + rng.jittered(if accepted { known.interval } else { retry });
+        let due = Due { at, turn: rng.next_u32() };
         known.due = Some(due);
         self.due.insert((due, item));
     }
 
     /// The greatest effort with which everything can be published once an interval, and its cost.
     fn affordable(&self) -> (Effort, f64) {
-        let share = f64::from(self.config.budget) * self.config.interval.as_secs_f64()
-            / self.items.len().max(1) as f64;
+        let per_second: f64 = self.items.values().map(|item| item.interval.as_secs_f64().recip()).sum();
+        let share = f64::from(self.config.budget) / per_second;
         let known = || EFFORTS.iter().map(|(effort, _)| *effort).zip(self.costs);
         let fits = known().find(|(_, cost)| self.config.budget == 0 || *cost <= share);
         fits.or_else(|| known().next_back()).unwrap_or((Effort::Plain, 1.0))
@@ -184,7 +206,8 @@ mod tests {
 
     fn with(count: u32, budget: u32) -> Renewals<u32> {
         let mut renewals = Renewals::new(RenewalConfig { budget, ..RenewalConfig::default() });
-        (0..count).for_each(|item| renewals.insert(Instant::ZERO, item));
+        let mut rng = Rng::from_number(2);
+        (0..count).for_each(|item| renewals.insert(Instant::ZERO, item, &mut rng));
         renewals
     }
 
@@ -216,6 +239,17 @@ mod tests {
             let span = window[99].0.since(window[0].0).as_secs_f64();
             assert!(99.0 * 22.0 / span.max(1.0) <= 50.0, "over the budget at {:?}", window[0].0);
         }
+    }
+
+    #[test]
+    fn t23_those_who_begin_together_do_not_keep_step() {
+        let first = |seed| {
+            let (mut renewals, mut rng) = (Renewals::new(RenewalConfig::default()), Rng::from_number(seed));
+            (0..1_000_u32).for_each(|item| renewals.insert(Instant::ZERO, item, &mut rng));
+            renewals.poll(Instant::ZERO).map(|(item, _)| item).unwrap()
+        };
+        let firsts: BTreeSet<_> = (0..100).map(|seed| first(seed) / 100).collect();
+        assert_eq!(firsts.len(), 10, "in every tenth of the keys somebody begins: {firsts:?}");
     }
 
     #[test]

@@ -10,9 +10,17 @@ use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::span;
 
+mod conform;
+mod inspect;
+mod items;
 mod sim;
+mod torrent;
 
+pub(crate) use conform::Conform;
+pub(crate) use inspect::{Decode, Id, Sample};
+pub(crate) use items::{Get, Keygen, Put, Seq, Target};
 pub(crate) use sim::Sim;
+use torrent::{info_hash, target};
 
 /// A node of the BitTorrent Mainline DHT, and a look into that network from the command line.
 ///
@@ -34,7 +42,8 @@ Examples:
   kad run --state-file ~/.kad                run a node
 
 Exit codes:
-  0 done, found   1 nothing found   2 usage   3 cannot bind   4 could not join   5 partly stored   130 interrupted";
+  0 done, found   1 nothing found   2 usage   3 cannot bind   4 could not join   5 partly stored
+  6 conflict   7 bad data   130 interrupted";
 
 /// What every command understands.
 #[derive(Debug, Args)]
@@ -58,8 +67,15 @@ pub(crate) enum Command {
     Run(Run),
     Peers(Peers),
     Announce(Announce),
+    Get(Get),
+    Put(Put),
+    Keygen(Keygen),
     Ping(Ping),
     Find(Find),
+    Sample(Sample),
+    Id(Id),
+    Decode(Decode),
+    Conform(Conform),
     Demo(Demo),
     Sim(Sim),
 }
@@ -74,6 +90,7 @@ Examples:
   kad run --bind 127.0.0.1:6881                            the first node of a network on this machine
   kad run --bind 127.0.0.1:6882 --bootstrap 127.0.0.1:6881 its second
   kad run --limit inbound.per_ip=0                         answer everybody, however often they ask
+  kad run --network lab --bind 10.0.0.1:6881               a network apart; others join with --bootstrap 10.0.0.1:6881
 
 A node bound to a loopback or private address speaks to such addresses and counts nothing per IP address or subnet,
 unless --limit or --config says so; one bound to a public or unspecified address never does.")]
@@ -90,8 +107,8 @@ pub(crate) struct Run {
     /// File that remembers the id and good nodes
     #[arg(long, value_name = "FILE")]
     pub(crate) state_file: Option<PathBuf>,
-    /// How often the state is saved, besides at the end
-    #[arg(long, value_name = "DURATION", value_parser = span::parse, default_value = "5m", requires = "state_file")]
+    /// How often the files are saved, besides at the end
+    #[arg(long, value_name = "DURATION", value_parser = span::parse, default_value = "5m")]
     pub(crate) save_every: Duration,
     /// This host's public address, one of each family at most; the id is made to fit it (BEP 42)
     #[arg(long, value_name = "IP")]
@@ -102,6 +119,12 @@ pub(crate) struct Run {
     /// Ask, but answer nobody (BEP 43)
     #[arg(long)]
     pub(crate) read_only: bool,
+    /// Keep the items of this file alive, one of those that `kad put --keep-file` writes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keep_file: Option<PathBuf>,
+    /// Speak to the nodes of a network of this name instead of Mainline's; they all have to name it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) network: Option<String>,
     /// Configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -117,6 +140,9 @@ pub(crate) struct Socket {
     /// loopback if that is where the named hosts are]
     #[arg(long, value_name = "ADDR")]
     pub(crate) bind: Vec<SocketAddr>,
+    /// Speak to the nodes of a network of this name instead of Mainline's; they all have to name it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) network: Option<String>,
     /// Configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -142,11 +168,15 @@ Examples:
   kad peers d2474e86c95b19b8bcfdb92bc12c9d44667cfa36
   kad peers 'magnet:?xt=urn:btih:d2474e86c95b19b8bcfdb92bc12c9d44667cfa36' --limit 10
   kad peers d2474e86c95b19b8bcfdb92bc12c9d44667cfa36 --json --for 2m
+  kad peers some.torrent --scrape                                     how many, instead of who
   kad peers d2474e86c95b19b8bcfdb92bc12c9d44667cfa36 --bootstrap 127.0.0.1:6881")]
 pub(crate) struct Peers {
-    /// Info hash (40 hexadecimal or 32 base32 digits) or magnet link
-    #[arg(value_name = "INFOHASH|MAGNET")]
+    /// Info hash (40 hexadecimal or 32 base32 digits), magnet link or torrent file
+    #[arg(value_name = "INFOHASH|MAGNET|FILE", value_parser = info_hash)]
     pub(crate) info_hash: InfoHash,
+    /// Count seeds and other peers instead of listing them (BEP 33)
+    #[arg(long, conflicts_with_all = ["limit", "period", "announce"])]
+    pub(crate) scrape: bool,
     /// Stop after so many peers
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
@@ -168,8 +198,8 @@ Examples:
   kad announce d2474e86c95b19b8bcfdb92bc12c9d44667cfa36 --port 51413 --once
   kad announce d2474e86c95b19b8bcfdb92bc12c9d44667cfa36 --implied --bind 0.0.0.0:51413")]
 pub(crate) struct Announce {
-    /// Info hash (40 hexadecimal or 32 base32 digits) or magnet link
-    #[arg(value_name = "INFOHASH|MAGNET")]
+    /// Info hash (40 hexadecimal or 32 base32 digits), magnet link or torrent file
+    #[arg(value_name = "INFOHASH|MAGNET|FILE", value_parser = info_hash)]
     pub(crate) info_hash: InfoHash,
     /// The port where peers connect
     #[arg(long, value_name = "PORT", required_unless_present = "implied")]
@@ -177,6 +207,9 @@ pub(crate) struct Announce {
     /// Peers connect to the UDP port that the announcement comes from
     #[arg(long, conflicts_with = "port")]
     pub(crate) implied: bool,
+    /// This host has all of the torrent (BEP 33)
+    #[arg(long)]
+    pub(crate) seed: bool,
     /// Announce once instead of until Ctrl-C
     #[arg(long)]
     pub(crate) once: bool,
@@ -217,8 +250,8 @@ Examples:
   kad find 32f54e697351ff4aec29cdbaabf2fbe3467cc267
   kad find 'magnet:?xt=urn:btih:d2474e86c95b19b8bcfdb92bc12c9d44667cfa36' --json")]
 pub(crate) struct Find {
-    /// Node id, info hash or magnet link
-    #[arg(value_name = "ID|INFOHASH|MAGNET", value_parser = target)]
+    /// Node id, info hash, magnet link or torrent file
+    #[arg(value_name = "ID|INFOHASH|MAGNET|FILE", value_parser = target)]
     pub(crate) target: NodeId,
     #[command(flatten)]
     pub(crate) join: Join,
@@ -249,11 +282,6 @@ fn host_port(text: &str) -> Result<String, String> {
         Ok(_) if !host.is_empty() && !unbracketed_v6 => Ok(text.to_owned()),
         _ => Err("expected HOST:PORT, an IPv6 address in brackets".to_owned()),
     }
-}
-
-/// Ids and info hashes are points of the same space.
-fn target(text: &str) -> Result<NodeId, bittorrent_profile::NotAnInfoHash> {
-    text.parse().map(|info_hash: InfoHash| NodeId::new(info_hash.to_bytes()))
 }
 
 #[cfg(test)]
@@ -328,11 +356,34 @@ mod tests {
             "sim --seeds 3",
             "sim --swarm --svg x",
             "find 00",
+            "get",
+            "get 00",
+            "get magnet:?xt=urn:btih:00",
+            "get --key 00",
+            &format!("get {HASH} --salt x"),
+            &format!("get {HASH} --raw --json"),
+            "put",
+            "put a --salt x",
+            "put a --seq 1",
+            "put a --cas 1",
+            "put a --key k --seq -1",
+            "put a --keep-file x",
+            "put a -f x",
+            "keygen",
+            "keygen k --public --import x",
+            "conform",
+            "conform here:1 --bep 3",
+            "conform here:1 --rate 0",
             &format!("announce {HASH}"),
             &format!("announce {HASH} --port 0"),
             &format!("announce {HASH} --port 1 --implied"),
             &format!("peers {HASH} --for ever"),
             &format!("peers {HASH} --limit 0"),
+            &format!("peers {HASH} --scrape --limit 1"),
+            "sample host:1 --rate 5/s",
+            "sample --rate 0/s",
+            "id here",
+            "decode 00 --file x",
         ] {
             let error = parse(line).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");

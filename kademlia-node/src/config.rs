@@ -59,7 +59,7 @@ impl Default for Settings {
             driver: DriverConfig::default(),
             dht: Dht {
                 renewal: Duration::from_secs(15 * 60),
-                renewal_budget: 18,
+                renewal_budget: 22,
                 requery: Duration::from_secs(15),
             },
             changes: Arc::default(),
@@ -107,6 +107,7 @@ keys! {
         "table.bad_after" => table.bad_after,
         "table.replacements" => table.replacements,
         "table.one_per_ip" => table.one_per_ip,
+        "table.near" => table.near,
         "table.per_subnet_in_bucket" => table.per_subnet_in_bucket,
         "table.per_subnet" => table.per_subnet,
         "rpc.outstanding" => rpc.outstanding,
@@ -140,6 +141,9 @@ keys! {
         "inbound.burst" => inbound.burst,
         "inbound.quiet" => inbound.quiet,
         "inbound.datagram" => inbound.datagram,
+        "strangers.per_ip" => strangers.per_ip,
+        "strangers.burst" => strangers.burst,
+        "strangers.all" => strangers.all,
         "egress.rate" => egress.rate,
         "bootstrap.first_pause" => bootstrap.first_pause,
         "bootstrap.longest_pause" => bootstrap.longest_pause,
@@ -147,6 +151,8 @@ keys! {
     }
     service: ServiceConfig {
         "service.peer_ttl" => peer_ttl,
+        "service.item_ttl" => item_ttl,
+        "service.large_answers" => large_answers,
         "service.peers_per_reply" => peers_per_reply,
         "service.one_peer_per_ip" => one_peer_per_ip,
         "storage.bytes" => storage.bytes,

@@ -20,6 +20,10 @@ pub(crate) enum Exit {
     NotJoined = 4,
     /// Fewer nodes accepted than were wanted.
     Partial = 5,
+    /// Somebody else changed the item first.
+    Conflict = 6,
+    /// What was given, or came back, is malformed.
+    BadData = 7,
     /// The second Ctrl-C.
     Interrupted = 130,
 }

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::time::Duration;
 
 use bittorrent_profile::Dht;
+use bittorrent_profile::dht::Builder;
 use kademlia_core::runtime::Transport;
 use kademlia_core::{Family, Reach};
 use tokio::net::lookup_host;
@@ -37,6 +38,11 @@ pub(crate) async fn client(
     let give_up = Instant::now() + args.timeout;
     let settings = Settings::load(args.socket.config.as_deref(), &[])?;
     output.progress("joining", None, "resolving names");
+    let network = args.socket.network.as_deref();
+    if network.is_some() && args.bootstrap.is_empty() {
+        let failure = Failure::usage("the well-known routers are in no network but Mainline");
+        return Err(failure.hint("name a node of the network: --bootstrap HOST:PORT").into());
+    }
     let hosts = match &args.bootstrap {
         hosts if hosts.is_empty() => Dht::ROUTERS.map(str::to_owned).to_vec(),
         hosts => hosts.clone(),
@@ -52,11 +58,19 @@ pub(crate) async fn client(
     let transport = bind_for(&args.socket, &resolved, &settings).await?;
     let routers = resolved.iter().map(ToString::to_string);
     // A command that asks again means it, and minds the pause itself.
-    let builder = settings.builder().requery(Duration::ZERO).bootstrap(routers);
+    let builder = in_network(settings.builder(), network).requery(Duration::ZERO).bootstrap(routers);
     let impatient = builder.configure(|config| config.lookup.patience = config.lookup.patience.min(PATIENCE));
     let dht = impatient.spawn(transport)?;
     wait_until_joined(&dht, &hosts, args.timeout, give_up, output, interrupt).await?;
     Ok(dht)
+}
+
+/// A node of the network of that name, if there is one.
+pub(crate) fn in_network(builder: Builder, name: Option<&str>) -> Builder {
+    match name {
+        Some(name) => builder.network(name),
+        None => builder,
+    }
 }
 
 async fn wait_until_joined(
@@ -215,7 +229,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_host_that_will_never_be_spoken_to_is_an_error_and_not_a_timeout() {
-        let args = cli::Socket { bind: addrs(&["0.0.0.0:0"]), config: None };
+        let args = cli::Socket { bind: addrs(&["0.0.0.0:0"]), network: None, config: None };
         for host in ["127.0.0.1:6881", "192.168.1.2:6881", "[2003::1]:6881"] {
             let failure = bind_for(&args, &addrs(&[host]), &Settings::default()).await.unwrap_err();
             assert!(failure.to_string().contains(host), "{failure}");

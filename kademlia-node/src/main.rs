@@ -6,6 +6,7 @@ mod config;
 mod exit;
 mod interrupt;
 mod join;
+mod kept;
 mod output;
 mod span;
 mod state;

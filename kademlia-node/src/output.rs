@@ -49,6 +49,11 @@ impl Output {
         Output { json, quiet, color, bar }
     }
 
+    /// Whether results are written for programs.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// A piece of data: the fields as JSON, or the text.
     ///
     /// # Errors

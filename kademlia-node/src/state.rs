@@ -41,10 +41,10 @@ pub(crate) enum Corrupt {
 
 /// What became of an attempt to load.
 #[derive(Debug)]
-pub(crate) enum Loaded {
+pub(crate) enum Loaded<T = State> {
     /// There is no file.
     Fresh,
-    Restored(State),
+    Restored(T),
     /// The file could not be used; if it could be moved, it is now at `kept`.
     Damaged {
         why: String,
@@ -54,7 +54,7 @@ pub(crate) enum Loaded {
 
 /// The file's bytes.
 pub(crate) fn encode(state: &State) -> Vec<u8> {
-    let mut bytes = [MAGIC, &[VERSION]].concat();
+    let mut bytes = Vec::new();
     for (family, snapshot) in state {
         let contacts = snapshot.contacts.iter().filter(|contact| Family::of(&contact.addr) == *family);
         let contacts: Vec<_> = contacts.take(MOST_CONTACTS).collect();
@@ -70,9 +70,30 @@ pub(crate) fn encode(state: &State) -> Vec<u8> {
             bytes.extend(contact.addr.port().to_be_bytes());
         }
     }
+    seal(MAGIC, VERSION, &bytes)
+}
+
+/// A file's bytes: what kind of file it is, its version, its content and a checksum.
+pub(crate) fn seal(magic: &[u8], version: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = [magic, &[version], content].concat();
     let checksum = crc32c::crc32c(&bytes);
     bytes.extend(checksum.to_be_bytes());
     bytes
+}
+
+/// The content of such a file.
+pub(crate) fn unseal<'a>(magic: &[u8], version: u8, bytes: &'a [u8]) -> Result<&'a [u8], Corrupt> {
+    if !bytes.starts_with(magic) {
+        return Err(Corrupt::Foreign);
+    }
+    let (sealed, checksum) = bytes.split_last_chunk().ok_or(Corrupt::Checksum)?;
+    if crc32c::crc32c(sealed) != u32::from_be_bytes(*checksum) {
+        return Err(Corrupt::Checksum);
+    }
+    // A checksum over less than the magic would have to hold by accident, so the slice may be too short.
+    let (found, content) =
+        sealed.get(magic.len()..).and_then(<[u8]>::split_first).ok_or(Corrupt::Malformed)?;
+    if *found == version { Ok(content) } else { Err(Corrupt::Version) }
 }
 
 /// The state in a file's bytes, without the contacts that `admits` refuses.
@@ -80,19 +101,7 @@ pub(crate) fn decode(bytes: &[u8], admits: impl Fn(SocketAddr) -> bool) -> Resul
     if bytes.len() as u64 > LONGEST {
         return Err(Corrupt::TooLong);
     }
-    if !bytes.starts_with(MAGIC) {
-        return Err(Corrupt::Foreign);
-    }
-    let (content, checksum) = bytes.split_last_chunk().ok_or(Corrupt::Checksum)?;
-    if crc32c::crc32c(content) != u32::from_be_bytes(*checksum) {
-        return Err(Corrupt::Checksum);
-    }
-    // A checksum over less than the magic would have to hold by accident, so the slice may be too short.
-    let (version, mut rest) =
-        content.get(MAGIC.len()..).and_then(<[u8]>::split_first).ok_or(Corrupt::Malformed)?;
-    if *version != VERSION {
-        return Err(Corrupt::Version);
-    }
+    let mut rest = unseal(MAGIC, VERSION, bytes)?;
     let mut state = State::new();
     while !rest.is_empty() {
         let section = read_section(&mut rest, &admits).ok_or(Corrupt::Malformed)?;
@@ -147,7 +156,15 @@ fn number_of(family: Family) -> u8 {
 /// # Errors
 /// What the system says; then the old file is as it was, unless only the last sync failed.
 pub(crate) fn save(path: &Path, state: &State) -> io::Result<()> {
-    replace(path, &encode(state), |_| Ok(()))
+    replace_file(path, &encode(state))
+}
+
+/// Replaces any file in this way.
+///
+/// # Errors
+/// As of [`save`].
+pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, bytes, |_| Ok(()))
 }
 
 /// What saving does, in this order.
@@ -160,7 +177,7 @@ enum Step {
     SyncDirectory,
 }
 
-/// [`save`], with a word before each step, at which tests fail or die.
+/// [`replace_file`], with a word before each step, at which tests fail or die.
 fn replace(path: &Path, bytes: &[u8], mut before: impl FnMut(Step) -> io::Result<()>) -> io::Result<()> {
     let beside = with_suffix(path, ".new");
     let mut write = || {
@@ -205,11 +222,21 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 
 /// Reads the file, without the contacts that `admits` refuses. A file that cannot be used is moved out of the way.
 pub(crate) fn load(path: &Path, admits: impl Fn(SocketAddr) -> bool) -> Loaded {
-    let why = match read_bounded(path) {
+    load_with(path, LONGEST, |bytes| decode(bytes, admits))
+}
+
+/// Reads any file of at most `longest` bytes. One that cannot be used is moved out of the way.
+pub(crate) fn load_with<T>(
+    path: &Path,
+    longest: u64,
+    decode: impl FnOnce(&[u8]) -> Result<T, Corrupt>,
+) -> Loaded<T> {
+    let why = match read_bounded(path, longest) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Loaded::Fresh,
         Err(error) => error.to_string(),
-        Ok(bytes) => match decode(&bytes, admits) {
-            Ok(state) => return Loaded::Restored(state),
+        Ok(bytes) if bytes.len() as u64 > longest => Corrupt::TooLong.to_string(),
+        Ok(bytes) => match decode(&bytes) {
+            Ok(content) => return Loaded::Restored(content),
             Err(corrupt) => corrupt.to_string(),
         },
     };
@@ -218,9 +245,9 @@ pub(crate) fn load(path: &Path, admits: impl Fn(SocketAddr) -> bool) -> Loaded {
     Loaded::Damaged { why, kept }
 }
 
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+fn read_bounded(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    File::open(path)?.take(longest + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

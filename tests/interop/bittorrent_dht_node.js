@@ -1,5 +1,6 @@
 // A bittorrent-dht node on loopback, driven by JSON lines: see README.md for the commands and events.
 
+import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 
@@ -18,7 +19,7 @@ let ready = null
 const commands = {
   async start ({ port = 0, bootstrap }) {
     // Without a bootstrap node the default is the public network's routers: `false` is nobody.
-    dht = new DHT({ bootstrap: bootstrap || false })
+    dht = new DHT({ bootstrap: bootstrap || false, verify: isSigned })
     // An error ends both of these; `ready` may have nobody waiting for it yet.
     const listening = once(dht, 'listening')
     ready = once(dht, 'ready')
@@ -54,10 +55,45 @@ const commands = {
     return { event: 'peers', peers: [...peers].sort() }
   },
 
+  // An immutable item, or with "seed" and "key" (32 bytes each) a mutable one.
+  async put ({ value, seed, key, salt, seq }) {
+    await bounded(ready, BOOTSTRAP, 'no bootstrap')
+    const item = { v: Buffer.from(value, 'hex') }
+    if (key) {
+      const secret = createPrivateKey({ key: der(SECRET, seed), format: 'der', type: 'pkcs8' })
+      Object.assign(item, { k: Buffer.from(key, 'hex'), seq, sign: message => sign(null, message, secret) })
+      if (salt) item.salt = Buffer.from(salt, 'hex')
+    }
+    const nodes = await called(done => dht.put(item, (error, hash, nodes) => done(error, nodes)))
+    return { event: 'put', nodes }
+  },
+
+  // Of its own cache it knows nothing here: what is found, others hold.
+  async get ({ target, salt }) {
+    await bounded(ready, BOOTSTRAP, 'no bootstrap')
+    const options = { cache: false }
+    if (salt) options.salt = Buffer.from(salt, 'hex')
+    const found = await called(done => dht.get(Buffer.from(target, 'hex'), options, done))
+    return { event: 'item', value: found ? found.v.toString('hex') : null, seq: found?.seq ?? null }
+  },
+
   async nodes () {
     const nodes = dht.nodes.toArray().map(node => `${node.host}:${node.port}`)
     return { event: 'nodes', nodes: nodes.sort() }
   }
+}
+
+// What stands before a raw Ed25519 key in DER (RFC 8410).
+const SECRET = '302e020100300506032b657004220420'
+const PUBLIC = '302a300506032b6570032100'
+
+function der (prefix, key) {
+  return Buffer.from(prefix + key, 'hex')
+}
+
+function isSigned (signature, message, key) {
+  const spki = der(PUBLIC, key.toString('hex'))
+  return verify(null, message, createPublicKey({ key: spki, format: 'der', type: 'spki' }), signature)
 }
 
 // A callback's value as a promise, within the time of a search.

@@ -49,6 +49,9 @@ SEARCH = 40.0  # libtorrent waits 15 s for a node that does not answer.
 ANSWERS = 3.0
 POLL = 0.02
 
+# libtorrent's dht::announce flag for BEP 33's `seed`.
+SEED = 1
+
 
 class Node:
     def __init__(self):
@@ -84,7 +87,7 @@ class Node:
 
     def announce(self, command):
         self.await_bootstrap()
-        self.session.dht_announce(info_hash(command), command["port"], 0)
+        self.session.dht_announce(info_hash(command), command["port"], SEED if command.get("seed") else 0)
         waiting, stored = set(), set()
         for alert in self.until_search_ends(lambda: not waiting):
             if isinstance(alert, lt.dht_pkt_alert):
@@ -103,6 +106,13 @@ class Node:
                 peers.update(f"{ip}:{port}" for ip, port in alert.peers())
         return {"event": "peers", "peers": sorted(peers)}
 
+    def add(self, command):
+        """Tells it of nodes, as a torrent's list or a peer's PORT message does; it asks them before it keeps them."""
+        for node in command["nodes"]:
+            host, port = node.rsplit(":", 1)
+            self.session.add_dht_node((host, int(port)))
+        return {"event": "added"}
+
     def nodes(self, _command):
         self.session.dht_live_nodes(lt.sha1_hash(self.id()))
         for alert in self.alerts(START):
@@ -110,6 +120,47 @@ class Node:
                 nodes = [f"{node['endpoint'][0]}:{node['endpoint'][1]}" for node in alert.nodes]
                 return {"event": "nodes", "nodes": sorted(nodes)}
         raise TimeoutError("no nodes")
+
+    def put(self, command):
+        """An immutable item, or with "secret" (64 bytes, expanded) and "key" a mutable one, whose sequence number
+        libtorrent takes from the item that it finds."""
+        self.await_bootstrap()
+        value = bytes.fromhex(command["value"])
+        if "key" in command:
+            keys = [bytes.fromhex(command[name]) for name in ("secret", "key")]
+            self.session.dht_put_mutable_item(*keys, value, bytes.fromhex(command.get("salt", "")))
+        else:
+            self.session.dht_put_immutable_item(value)
+        for alert in self.alerts(SEARCH):
+            if isinstance(alert, lt.dht_put_alert):
+                return {"event": "put", "nodes": alert.num_success}
+        raise TimeoutError("the put does not end")
+
+    def get(self, command):
+        """The item under "target", or the newest one under "key" and "salt"."""
+        self.await_bootstrap()
+        if "key" in command:
+            salt = bytes.fromhex(command.get("salt", ""))
+            self.session.dht_get_mutable_item(bytes.fromhex(command["key"]), salt)
+        else:
+            self.session.dht_get_immutable_item(lt.sha1_hash(bytes.fromhex(command["target"])))
+        for alert in self.alerts(SEARCH):
+            if isinstance(alert, lt.dht_immutable_item_alert):
+                return item(alert.item, None)
+            # Every newer version is told; the last one, when the search has ended, is authoritative.
+            if isinstance(alert, lt.dht_mutable_item_alert) and alert.authoritative:
+                return item(alert.item, alert.seq)
+        raise TimeoutError("the search does not end")
+
+    def sample(self, command):
+        host, port = command["addr"].rsplit(":", 1)
+        self.session.dht_sample_infohashes((host, int(port)), lt.sha1_hash(bytes(20)))
+        for alert in self.alerts(SEARCH):
+            if isinstance(alert, lt.dht_sample_infohashes_alert):
+                samples = sorted(str(sample) for sample in alert.samples)
+                interval = int(alert.interval.total_seconds())
+                return {"event": "samples", "samples": samples, "num": alert.num_infohashes, "interval": interval}
+        raise TimeoutError("no samples")
 
     def await_bootstrap(self):
         """Waits for the end of the first bootstrap, or long enough to know that nobody answers."""
@@ -165,13 +216,21 @@ def note_announce(alert, waiting, stored):
             stored.add(endpoint)
 
 
+def item(value, seq):
+    """What the bindings make of an item: a dictionary with "value", or the value itself."""
+    if isinstance(value, dict):
+        value = value.get("value", value.get(b"value"))
+    return {"event": "item", "value": value.hex() if isinstance(value, bytes) else None, "seq": seq}
+
+
 def info_hash(command):
     return lt.sha1_hash(bytes.fromhex(command["info_hash"]))
 
 
 def main():
     node = Node()
-    commands = {"start": node.start, "announce": node.announce, "get_peers": node.get_peers, "nodes": node.nodes}
+    names = ["start", "announce", "get_peers", "put", "get", "sample", "add", "nodes"]
+    commands = {name: getattr(node, name) for name in names}
     for line in sys.stdin:
         try:
             command = json.loads(line)

@@ -85,7 +85,11 @@ async fn fs_c2_fs_c3_fs_a14_an_early_search_waits_for_bootstrap_and_streams_peer
     assert_eq!(found.peer, SocketAddr::new(address_v4(7).ip(), 51_413));
     assert!(client.state().await.unwrap().families[0].bootstrapped, "answered after it");
     let early = peers.summary();
-    assert_eq!((early.peers, early.asked >= early.answered, early.answered >= 1), (1, true, true), "{early:?}");
+    assert_eq!(
+        (early.peers, early.asked >= early.answered, early.answered >= 1),
+        (1, true, true),
+        "{early:?}"
+    );
     assert!(peers.next().await.is_none(), "each peer once");
     let summary = peers.summary();
     assert_eq!((summary.peers, summary.answered >= 8), (1, true), "{summary:?}");

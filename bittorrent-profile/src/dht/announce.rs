@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 
 use kademlia_core::runtime::RequestFailure;
-use kademlia_core::{Contact, Effort, Key, LookupOptions, MakeRequest, Stored};
+use kademlia_core::{Contact, Effort, Family, Key, LookupOptions, MakeRequest};
 
-use super::Inner;
+use super::{Inner, Stored};
 use crate::id::InfoHash;
 use crate::krpc::{Families, Request, Response};
 use crate::mainline::Mainline;
@@ -21,63 +21,74 @@ pub enum Port {
     Implied,
 }
 
-/// Who took an announcement, node by node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Announced {
-    /// Nodes that keep it.
-    pub accepted: Vec<Contact<Key<20>>>,
-    /// Nodes that refused, with the error they gave.
-    pub refused: Vec<(Contact<Key<20>>, i64, String)>,
-    /// Nodes that did not answer.
-    pub no_answer: Vec<Contact<Key<20>>>,
-    /// Nodes asked on the way to them.
-    pub asked: usize,
-}
-
-impl Announced {
-    fn add(&mut self, stored: Stored<Key<20>>) {
-        self.accepted.extend(stored.accepted);
-        self.refused.extend(stored.refused);
-        self.no_answer.extend(stored.no_answer);
-        self.asked += stored.report.asked;
+impl Port {
+    /// The announcement of a peer that has all of the torrent (BEP 33).
+    pub const fn seeding(self) -> Announce {
+        Announce { port: self, seed: true }
     }
 }
 
-/// Announces in every network that the node is in; gives back also how many requests that took.
+/// What an announcement says: where the peer takes connections, and whether it has all of the torrent. A [`Port`] alone
+/// announces a peer that does not, or does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announce {
+    /// Where the peer takes connections.
+    pub port: Port,
+    /// Whether it has all of the torrent (BEP 33): then it counts as a seed, and is not named to those who seed too.
+    pub seed: bool,
+}
+
+impl From<Port> for Announce {
+    fn from(port: Port) -> Self {
+        Announce { port, seed: false }
+    }
+}
+
+/// Announces in every network that the node is in.
 pub(super) async fn once(
     inner: &Inner,
     info_hash: InfoHash,
-    port: Port,
+    announce: Announce,
     effort: Effort,
-) -> Result<(Announced, usize), RequestFailure> {
-    let (mut announced, mut requests) = (Announced::default(), 0);
+) -> Result<Stored, RequestFailure> {
+    once_near(inner, info_hash, announce, effort, &[]).await
+}
+
+/// The same, beginning also with these contacts, which have been found near the info hash.
+pub(super) async fn once_near(
+    inner: &Inner,
+    info_hash: InfoHash,
+    announce: Announce,
+    effort: Effort,
+    near: &[Contact<Key<20>>],
+) -> Result<Stored, RequestFailure> {
+    let mut announced = Stored::default();
     for (family, bound, _) in &inner.families {
-        let make = make_request(info_hash, port, *bound, inner.strict_bep42);
+        let make = make_request(info_hash, announce, *bound, inner.strict_bep42);
         let request = Request::get_peers(info_hash, Families::NONE);
         let options = LookupOptions { effort: Some(effort), ..LookupOptions::default() };
-        let stored = inner.handle.publish(*family, info_hash.into(), request, make, options).await?;
-        requests += stored.report.messages;
-        announced.add(stored);
+        let near = near.iter().filter(|contact| Family::of(&contact.addr) == *family).copied().collect();
+        let handle = &inner.handle;
+        announced.add(handle.publish_near(*family, info_hash.into(), request, make, options, near).await?);
     }
-    requests += announced.accepted.len() + announced.refused.len() + announced.no_answer.len();
-    Ok((announced, requests))
+    Ok(announced)
 }
 
 /// To whoever gave a token (A7, BEP 33.5); if strict, only where the id fits the address (42.5).
 fn make_request(
     info_hash: InfoHash,
-    port: Port,
+    announce: Announce,
     bound: SocketAddr,
     strict_bep42: bool,
 ) -> MakeRequest<Mainline> {
     Box::new(move |from: &Contact<Key<20>>, response: &Response| {
         let fits = !strict_bep42 || node_id::verify(from.addr.ip(), &from.key);
         let token = response.token.filter(|_| fits)?;
-        let (implied_port, port) = match port {
+        let (implied_port, port) = match announce.port {
             Port::Number(port) => (false, Some(port)),
             // Whoever honours the flag ignores the port, but libtorrent refuses announcements without one.
             Port::Implied => (true, NonZeroU16::new(bound.port())),
         };
-        Some(Request::AnnouncePeer { implied_port, info_hash, port, seed: false, token })
+        Some(Request::AnnouncePeer { implied_port, info_hash, port, seed: announce.seed, token })
     })
 }

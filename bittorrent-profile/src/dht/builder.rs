@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kademlia_core::runtime::{Closed, Driver, DriverConfig, Shell, Transport};
@@ -12,9 +12,12 @@ use kademlia_core::{
 };
 
 use super::changes::Changes;
+use super::items::Shelf;
+use super::network::{Isolated, Mask};
 use super::peers::Searches;
 use super::renew::Announcer;
-use super::{Dht, Inner, MainlineHandle};
+use super::topic::{Demultiplexer, Topics};
+use super::{Dht, Inner, MainlineHandle, scrape};
 use crate::id::NodeId;
 use crate::mainline::Mainline;
 use crate::node_id;
@@ -40,8 +43,8 @@ pub enum SpawnError {
 #[derive(Clone, Debug)]
 pub struct Builder {
     bootstrap: Vec<String>,
-    remembered: Vec<(Family, Snapshot<Key<20>>)>,
-    node_id: Option<NodeId>,
+    pub(super) remembered: Vec<(Family, Snapshot<Key<20>>)>,
+    pub(super) node_id: Option<NodeId>,
     public_ips: Vec<IpAddr>,
     config: Changes<Config>,
     service: Changes<ServiceConfig>,
@@ -49,6 +52,7 @@ pub struct Builder {
     seed: Option<[u8; 32]>,
     renewal: RenewalConfig,
     requery: Duration,
+    network: Option<String>,
 }
 
 impl Default for Builder {
@@ -64,6 +68,7 @@ impl Default for Builder {
             seed: None,
             renewal: RenewalConfig::default(),
             requery: Duration::from_secs(15),
+            network: None,
         }
     }
 }
@@ -116,7 +121,7 @@ impl Builder {
         self
     }
 
-    /// Requests per second that all announcements of this node together may take in the long run (default: 18; 0 for no
+    /// Requests per second that all announcements of this node together may take in the long run (default: 22; 0 for no
     /// limit). With more than that pays for, each is made with less effort, and then more rarely.
     #[must_use]
     pub fn renewal_budget(mut self, requests: u32) -> Self {
@@ -153,6 +158,14 @@ impl Builder {
         self
     }
 
+    /// Joins a network of this name instead of Mainline: nodes that share a name hear each other and nobody else, and nobody
+    /// else hears them (default: Mainline, and not a byte is changed). The name is no secret.
+    #[must_use]
+    pub fn network(mut self, name: impl Into<String>) -> Self {
+        self.network = Some(name.into());
+        self
+    }
+
     /// Decides every random choice of the node, the token secret among them. For tests and simulations only:
     /// whoever knows the seed can forge replies.
     #[must_use]
@@ -170,10 +183,7 @@ impl Builder {
     /// # Errors
     /// [`SpawnError`].
     pub fn spawn(mut self, transport: impl Transport) -> Result<Dht, SpawnError> {
-        let mut rng = Rng::from_seed(match self.seed {
-            Some(seed) => seed,
-            None => system_seed()?,
-        });
+        let mut rng = Rng::from_seed(self.take_seed()?);
         let (mut v4, mut v6, mut families) = (None, None, Vec::new());
         for bound in transport.local_addrs()? {
             let family = Family::of(&bound);
@@ -184,6 +194,8 @@ impl Builder {
                 Family::V6 => v6 = Some(node),
             }
         }
+        let transport = Isolated::new(transport, self.network.as_deref().map(Mask::of));
+        let (transport, lines) = Demultiplexer::new(transport);
         let (driver, handle) = Driver::new(transport, self.driver, |_| DualStack::new(v4, v6));
         tokio::spawn(driver.run());
         let contacts = self.remembered.drain(..).flat_map(|(_, snapshot)| snapshot.contacts).collect();
@@ -196,11 +208,19 @@ impl Builder {
             strict_bep42: self.service.apply(ServiceConfig::default()).strict_bep42,
             announcer,
             searches: Searches::new(self.requery),
+            shelf: Shelf::default(),
+            rng: Mutex::new(Rng::from_seed(rng.fork())),
+            scrapes: scrape::turns(),
+            topics: Topics::new(lines, rng.fork()),
             resolving,
         };
         let inner = Arc::new(inner);
         tokio::spawn(Arc::clone(&inner.announcer).run(Arc::downgrade(&inner)));
         Ok(Dht { inner })
+    }
+
+    pub(super) fn take_seed(&mut self) -> Result<[u8; 32], SpawnError> {
+        self.seed.take().map_or_else(system_seed, Ok)
     }
 
     fn node(&self, family: Family, reach: Reach, rng: &mut Rng) -> Node<Mainline, MainlineService> {

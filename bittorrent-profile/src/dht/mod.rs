@@ -33,24 +33,47 @@
 mod announce;
 mod builder;
 mod changes;
+mod items;
 mod log;
+mod multi;
+mod network;
 mod peers;
 mod renew;
+mod sample;
+mod scrape;
 mod state;
+mod stored;
+mod sweep;
+mod topic;
 
-pub use announce::{Announced, Port};
+pub use announce::{Announce, Port};
 pub use builder::{Builder, SpawnError};
+#[cfg(feature = "serde")]
+pub use items::PutValueError;
+pub use items::{
+    ItemSearch, ItemSummary, KeepRound, Keeping, PutError, ResolveError, ResolvedTorrent, UpdateError,
+    Updated,
+};
 pub use log::{Found, PeersSummary};
+pub use multi::{Advice, MultiAnnouncement, MultiDht};
 pub use peers::Peers;
 pub use renew::Announcement;
+pub use sample::Sampled;
+pub use scrape::Scraped;
 pub use state::{DhtState, FamilyState};
+pub use stored::{Stored, Stored as Announced};
+pub use sweep::{Collected, Sweep};
+pub use topic::{PublishError, Subscription};
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kademlia_core::runtime::{Closed, Handle, RequestFailure};
-use kademlia_core::{Contact, Effort, Family, Key, LookupOptions, LookupReport, Protocol, Reach, Snapshot};
+use kademlia_core::{
+    Contact, Effort, Family, Key, LookupOptions, LookupReport, Protocol, Reach, Rng, Snapshot,
+};
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use crate::id::{InfoHash, NodeId};
@@ -59,12 +82,13 @@ use crate::mainline::Mainline;
 use crate::service::MainlineService;
 use peers::Searches;
 use renew::Announcer;
+use topic::Topics;
 
 /// The runtime's door to a Mainline node.
 pub type MainlineHandle = Handle<Mainline, MainlineService>;
 
-/// A Mainline DHT node that runs. Clones are cheap and share it; when the last clone and the last search and
-/// announcement made from it are gone, it stops.
+/// A Mainline DHT node that runs. Clones are cheap and share it; when the last clone and the last search,
+/// announcement and subscription made from it are gone, it stops.
 #[derive(Clone, Debug)]
 pub struct Dht {
     inner: Arc<Inner>,
@@ -77,6 +101,13 @@ struct Inner {
     strict_bep42: bool,
     announcer: Arc<Announcer>,
     searches: Searches,
+    /// Items kept alive.
+    shelf: items::Shelf,
+    /// For pauses.
+    rng: Mutex<Rng>,
+    /// Turns of scrapes.
+    scrapes: Semaphore,
+    topics: Topics,
     resolving: AbortHandle,
 }
 
@@ -115,21 +146,31 @@ impl Dht {
     /// Looks for peers that share a torrent. Returns at once; if the node has not found its way into the network yet,
     /// the search starts when it has.
     pub fn get_peers(&self, info_hash: InfoHash) -> Peers {
-        self.inner.searches.join(info_hash, self)
+        self.inner.searches.join(info_hash, false, self)
     }
 
-    /// Announces that this host shares a torrent, and again and again, until the announcement is dropped.
-    pub fn announce(&self, info_hash: InfoHash, port: Port) -> Announcement {
-        Announcement::new(self.clone(), info_hash, port)
+    /// Like [`get_peers`](Self::get_peers), for those who have all of the torrent and look for whom to give it to: nodes
+    /// are asked to name those first who do not have all of it (BEP 33: `noseed`). Some nodes do not heed it.
+    pub fn get_downloaders(&self, info_hash: InfoHash) -> Peers {
+        self.inner.searches.join(info_hash, true, self)
+    }
+
+    /// Announces that this host shares a torrent, and again and again, until the announcement is dropped. A [`Port`] is
+    /// enough; [`Port::seeding`] says that the host has all of the torrent.
+    pub fn announce(&self, info_hash: InfoHash, announce: impl Into<Announce>) -> Announcement {
+        Announcement::new(self.clone(), info_hash, announce.into())
     }
 
     /// Announces once.
     ///
     /// # Errors
-    /// Why it could not be tried. That nobody accepted is no error but an empty [`Announced::accepted`].
-    pub async fn announce_once(&self, info_hash: InfoHash, port: Port) -> Result<Announced, RequestFailure> {
-        let (announced, _) = announce::once(&self.inner, info_hash, port, Effort::Hardened).await?;
-        Ok(announced)
+    /// Why it could not be tried. That nobody accepted is no error but an empty [`Stored::accepted`].
+    pub async fn announce_once(
+        &self,
+        info_hash: InfoHash,
+        announce: impl Into<Announce>,
+    ) -> Result<Stored, RequestFailure> {
+        announce::once(&self.inner, info_hash, announce.into(), Effort::Hardened).await
     }
 
     /// The nodes closest to `target`, in each network that this node is in.

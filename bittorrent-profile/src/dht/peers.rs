@@ -19,10 +19,13 @@ use super::{Dht, MainlineHandle};
 use crate::id::InfoHash;
 use crate::krpc::{Families, Request};
 
+/// What is looked for: a torrent, and whether rather without its seeds (BEP 33).
+type Sought = (InfoHash, bool);
+
 /// The searches that run, and those that finished a moment ago.
 #[derive(Clone, Debug)]
 pub(super) struct Searches {
-    logs: Arc<Mutex<HashMap<InfoHash, watch::Sender<Log>>>>,
+    logs: Arc<Mutex<HashMap<Sought, watch::Sender<Log>>>>,
     requery: Duration,
 }
 
@@ -31,17 +34,18 @@ impl Searches {
         Searches { logs: Arc::default(), requery }
     }
 
-    /// Joins the search for `info_hash`, or starts it.
-    pub(super) fn join(&self, info_hash: InfoHash, dht: &Dht) -> Peers {
+    /// Joins the search for `info_hash`, rather without seeds if `noseed` says so, or starts it.
+    pub(super) fn join(&self, info_hash: InfoHash, noseed: bool, dht: &Dht) -> Peers {
+        let sought = (info_hash, noseed);
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(log) = logs.get(&info_hash)
+        if let Some(log) = logs.get(&sought)
             && log.borrow().state != State::Abandoned
         {
             return Peers::new(log.subscribe());
         }
         let (log, reader) = watch::channel(Log::default());
-        logs.insert(info_hash, log.clone());
-        let search = search(dht.inner.handle.clone(), dht.inner.families.clone(), info_hash, log.clone());
+        logs.insert(sought, log.clone());
+        let search = search(dht.inner.handle.clone(), dht.inner.families.clone(), sought, log.clone());
         let this = self.clone();
         tokio::spawn(async move {
             tokio::select! {
@@ -52,15 +56,15 @@ impl Searches {
                 // The last reader left: dropping the search cancels its lookups.
                 () = log.closed() => log.send_modify(|log| log.state = State::Abandoned),
             }
-            this.forget(info_hash, &log);
+            this.forget(sought, &log);
         });
         Peers::new(reader)
     }
 
-    fn forget(&self, info_hash: InfoHash, log: &watch::Sender<Log>) {
+    fn forget(&self, sought: Sought, log: &watch::Sender<Log>) {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        if logs.get(&info_hash).is_some_and(|current| current.same_channel(log)) {
-            logs.remove(&info_hash);
+        if logs.get(&sought).is_some_and(|current| current.same_channel(log)) {
+            logs.remove(&sought);
         }
     }
 }
@@ -69,12 +73,12 @@ impl Searches {
 async fn search(
     handle: MainlineHandle,
     families: Vec<(Family, SocketAddr, Reach)>,
-    info_hash: InfoHash,
+    sought: Sought,
     log: watch::Sender<Log>,
 ) {
     let reach_of = |family| families.iter().find(|(of, _, _)| *of == family).map(|(_, _, reach)| *reach);
     let one = async |family| match reach_of(family) {
-        Some(reach) => search_family(&handle, family, reach, info_hash, &log).await,
+        Some(reach) => search_family(&handle, family, reach, sought, &log).await,
         None => Ok(()),
     };
     // A network that cannot be searched leaves the other's results as they are.
@@ -85,10 +89,10 @@ async fn search_family(
     handle: &MainlineHandle,
     family: Family,
     reach: Reach,
-    info_hash: InfoHash,
+    (info_hash, noseed): Sought,
     log: &watch::Sender<Log>,
 ) -> Result<(), RequestFailure> {
-    let request = Request::get_peers(info_hash, Families::NONE);
+    let request = Request::GetPeers { info_hash, noseed, scrape: false, want: Families::NONE };
     let options = LookupOptions { answers: true, ..LookupOptions::default() };
     let mut search = handle.lookup(family, info_hash.into(), request, options).await?;
     while let Some(answer) = search.next().await {

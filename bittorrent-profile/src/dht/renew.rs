@@ -1,6 +1,9 @@
-//! Announcing peers until withdrawn.
+//! Storing again and again until withdrawn.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -10,32 +13,42 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant as Clock, sleep_until};
 
-use super::announce::{Announced, Port, once};
-use super::{Dht, Inner};
+use super::announce::{Announce, once};
+use super::{Dht, Inner, Stored};
 use crate::id::InfoHash;
 
 /// How a round of announcing went.
-type Round = Result<Announced, RequestFailure>;
+type Announced = Result<Stored, RequestFailure>;
 
 /// An announcement that is renewed until it is dropped or withdrawn (C4). Nodes forget it half an hour later;
 /// the protocol has no way to take it back sooner.
 #[derive(Debug)]
 pub struct Announcement {
-    rounds: watch::Receiver<Option<Round>>,
+    rounds: watch::Receiver<Option<Announced>>,
     number: u64,
     dht: Dht,
 }
 
 impl Announcement {
-    pub(super) fn new(dht: Dht, info_hash: InfoHash, port: Port) -> Self {
+    pub(super) fn new(dht: Dht, info_hash: InfoHash, announce: Announce) -> Self {
         let (sender, rounds) = watch::channel(None);
-        let number = dht.inner.announcer.add(info_hash, port, sender);
+        let number = dht.inner.announcer.add(None, move |inner, effort| {
+            let sender = sender.clone();
+            Box::pin(async move {
+                let round = once(&inner, info_hash, announce, effort).await;
+                let outcome = Outcome::of(&round, |round| (round.messages, !round.accepted.is_empty()));
+                if outcome.is_some() {
+                    sender.send_replace(Some(round));
+                }
+                outcome
+            })
+        });
         Announcement { rounds, number, dht }
     }
 
     /// Waits for the next round to end, the first one if none has, and tells who took it. Rounds that ended while
     /// nobody waited are passed over but for the last. `None` once the node has stopped.
-    pub async fn round(&mut self) -> Option<Round> {
+    pub async fn round(&mut self) -> Option<Announced> {
         self.rounds.changed().await.ok()?;
         self.rounds.borrow_and_update().clone()
     }
@@ -50,15 +63,45 @@ impl Drop for Announcement {
     }
 }
 
-/// Everything that one `Dht` announces, and one task that does it in its time.
-#[derive(Debug)]
+/// What a round took, and what follows from it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outcome {
+    pub(super) requests: usize,
+    /// Whether anybody keeps the thing now.
+    pub(super) accepted: bool,
+    /// How soon the next round comes, if not as before.
+    pub(super) interval: Option<Duration>,
+}
+
+impl Outcome {
+    /// What `figures` says of a round that was made: its requests, and whether anybody keeps the thing now. `None` once the
+    /// node has stopped.
+    pub(super) fn of<T>(
+        round: &Result<T, RequestFailure>,
+        figures: impl FnOnce(&T) -> (usize, bool),
+    ) -> Option<Self> {
+        let (requests, accepted) = match round {
+            Ok(round) => figures(round),
+            Err(RequestFailure::Closed(_)) => return None,
+            Err(_) => (0, false),
+        };
+        Some(Outcome { requests, accepted, interval: None })
+    }
+}
+
+/// One round for one thing. `None` once the node has stopped: there will be no further ones.
+type Round = Pin<Box<dyn Future<Output = Option<Outcome>> + Send>>;
+
+/// Makes a round.
+type Work = Box<dyn Fn(Arc<Inner>, Effort) -> Round + Send>;
+
+/// Everything that one `Dht` stores again and again, and one task that does it in its time and within one budget.
 pub(super) struct Announcer {
     state: Mutex<State>,
     changed: Notify,
     epoch: Clock,
 }
 
-#[derive(Debug)]
 struct State {
     renewals: Renewals<u64>,
     wanted: BTreeMap<u64, Wanted>,
@@ -66,12 +109,9 @@ struct State {
     rng: Rng,
 }
 
-#[derive(Debug)]
 struct Wanted {
-    info_hash: InfoHash,
-    port: Port,
-    rounds: watch::Sender<Option<Round>>,
-    /// While it is being announced.
+    work: Work,
+    /// While a round is made.
     task: Option<AbortHandle>,
 }
 
@@ -86,17 +126,28 @@ impl Announcer {
         Arc::new(Announcer { state: Mutex::new(state), changed: Notify::new(), epoch: Clock::now() })
     }
 
-    fn add(&self, info_hash: InfoHash, port: Port, rounds: watch::Sender<Option<Round>>) -> u64 {
+    /// Adds a thing, to be stored as soon as the budget allows and then once an interval, the configured one if none is
+    /// given. Whatever `work` owns is dropped when the thing is withdrawn or the node has stopped.
+    pub(super) fn add(
+        &self,
+        interval: Option<Duration>,
+        work: impl Fn(Arc<Inner>, Effort) -> Round + Send + 'static,
+    ) -> u64 {
         let mut state = self.lock();
+        let state = &mut *state;
         state.last += 1;
         let number = state.last;
-        state.wanted.insert(number, Wanted { info_hash, port, rounds, task: None });
-        state.renewals.insert(self.now(), number);
+        state.wanted.insert(number, Wanted { work: Box::new(work), task: None });
+        state.renewals.insert(self.now(), number, &mut state.rng);
+        if let Some(interval) = interval {
+            state.renewals.set_interval(&number, interval);
+        }
         self.changed.notify_one();
         number
     }
 
-    fn remove(&self, number: u64) {
+    /// Withdraws a thing, even in the middle of a round.
+    pub(super) fn remove(&self, number: u64) {
         let mut state = self.lock();
         state.renewals.remove(&number);
         if let Some(task) = state.wanted.remove(&number).and_then(|wanted| wanted.task) {
@@ -104,7 +155,7 @@ impl Announcer {
         }
     }
 
-    /// Announces what falls due, until the `Dht` is gone.
+    /// Stores what falls due, until the `Dht` is gone.
     pub(super) async fn run(self: Arc<Self>, dht: Weak<Inner>) {
         loop {
             let due = self.lock().renewals.poll_timeout();
@@ -128,26 +179,27 @@ impl Announcer {
         let state = &mut *state;
         while let Some((number, effort)) = state.renewals.poll(self.now()) {
             if let Some(wanted) = state.wanted.get_mut(&number) {
-                let round = announce(Arc::clone(inner), number, wanted.info_hash, wanted.port, effort);
-                wanted.task = Some(tokio::spawn(round).abort_handle());
+                let (inner, round) = (Arc::clone(inner), (wanted.work)(Arc::clone(inner), effort));
+                let task = async move { inner.announcer.ended(number, effort, round.await) };
+                wanted.task = Some(tokio::spawn(task).abort_handle());
             }
         }
     }
 
-    fn ended(&self, number: u64, effort: Effort, round: Result<(Announced, usize), RequestFailure>) {
+    fn ended(&self, number: u64, effort: Effort, outcome: Option<Outcome>) {
         let mut state = self.lock();
         let state = &mut *state;
-        let Some(wanted) = state.wanted.get_mut(&number) else { return };
-        wanted.task = None;
-        let (requests, accepted) =
-            round.as_ref().map_or((0, false), |(round, requests)| (*requests, !round.accepted.is_empty()));
-        if matches!(round, Err(RequestFailure::Closed(_))) {
+        let Some(Outcome { requests, accepted, interval }) = outcome else {
             // Whoever waits for a round learns that there will be none.
             state.renewals.remove(&number);
             state.wanted.remove(&number);
             return;
+        };
+        let Some(wanted) = state.wanted.get_mut(&number) else { return };
+        wanted.task = None;
+        if let Some(interval) = interval {
+            state.renewals.set_interval(&number, interval);
         }
-        wanted.rounds.send_replace(Some(round.map(|(announced, _)| announced)));
         state.renewals.ended(self.now(), number, effort, requests, accepted, &mut state.rng);
         self.changed.notify_one();
     }
@@ -162,7 +214,8 @@ impl Announcer {
     }
 }
 
-async fn announce(inner: Arc<Inner>, number: u64, info_hash: InfoHash, port: Port, effort: Effort) {
-    let round = once(&inner, info_hash, port, effort).await;
-    inner.announcer.ended(number, effort, round);
+impl fmt::Debug for Announcer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Announcer {{ things: {} }}", self.lock().wanted.len())
+    }
 }

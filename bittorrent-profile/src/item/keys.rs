@@ -95,6 +95,17 @@ impl SecretKey {
         Self::from_expanded(&expanded)
     }
 
+    /// A new one, from the operating system's random source.
+    ///
+    /// # Errors
+    /// There is no such source.
+    #[cfg(feature = "dht")]
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed)?;
+        Ok(Self::from_seed(&seed))
+    }
+
     /// From the 64 bytes that a seed expands to, scalar and prefix: what BEP 44's vectors and libtorrent call the
     /// private key.
     pub fn from_expanded(bytes: &[u8; 64]) -> Self {

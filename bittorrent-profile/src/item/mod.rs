@@ -1,12 +1,17 @@
 //! Items (BEP 44): values that anybody can store in the DHT, under the hash of the value or under a public key.
 
 mod keys;
+mod portable;
 mod raw;
 mod store;
+#[cfg(feature = "serde")]
+mod typed;
 
 pub use keys::{PublicKey, SecretKey, Signature};
 pub use raw::{MAX_VALUE, NotAValue, RawValue};
 pub use store::{ItemStore, StoredItem};
+#[cfg(feature = "serde")]
+pub use typed::NotAType;
 
 use std::sync::Arc;
 

@@ -79,6 +79,12 @@ impl RawValue {
         if raw.len() > MAX_VALUE { Err(NotAValue::TooLong) } else { Ok(RawValue(raw.into())) }
     }
 
+    /// Takes bytes that we made ourselves.
+    pub(crate) fn canonical(raw: Vec<u8>) -> Self {
+        debug_assert!(RawValue::new(&raw).is_ok());
+        RawValue(raw.into())
+    }
+
     /// The longest there is: a string of zeros.
     pub(crate) fn longest() -> Self {
         let mut raw = b"996:".to_vec();

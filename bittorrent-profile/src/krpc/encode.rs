@@ -16,8 +16,10 @@ use crate::mainline::Mainline;
 /// allows all three; every other query stays far below.
 const MAX_REQUEST: usize = 1_420;
 
-pub(super) fn encode(message: &Message<Mainline>, out: &mut Vec<u8>) {
+/// With `topic`, as a message of that topic's overlay (BEP 50).
+pub(super) fn encode(message: &Message<Mainline>, topic: Option<&Key<20>>, out: &mut Vec<u8>) {
     let start = out.len();
+    let room = topic.map_or(0, |_| TOPIC_SIZE);
     let transaction = message.transaction;
     match &message.body {
         Body::Request { sender, read_only, request } => {
@@ -28,6 +30,7 @@ pub(super) fn encode(message: &Message<Mainline>, out: &mut Vec<u8>) {
                 request.write(&mut arguments);
                 arguments.finish();
             }
+            write_topic(&mut envelope, topic);
             envelope.bytes("q", request.method().as_bytes());
             if *read_only {
                 envelope.int("ro", 1);
@@ -37,25 +40,37 @@ pub(super) fn encode(message: &Message<Mainline>, out: &mut Vec<u8>) {
         Body::Response { sender, response } => {
             let observed = message.observed.filter(|addr| compact::is_encodable(*addr));
             let family = observed.as_ref().map(Family::of);
-            let fit = Fit::of(response, transaction.as_bytes().len(), family, fit::limit(response));
+            let fit = Fit::of(response, transaction.as_bytes().len(), family, fit::limit(response) - room);
             let mut envelope = DictWriter::open(out);
+            write_topic(&mut envelope, topic);
             write_observed(&mut envelope, observed.filter(|_| fit.observed));
             write_response(&mut envelope, *sender, response, &fit);
             close(envelope, transaction, fit.version(response), b"r");
         }
         Body::Error { code, text } => {
             let mut envelope = DictWriter::open(out);
+            write_topic(&mut envelope, topic);
             write_error(envelope.entry("e"), *code, text);
             write_observed(&mut envelope, message.observed);
             close(envelope, transaction, Some(&VERSION), b"e");
         }
     }
     let limit = match &message.body {
-        Body::Request { .. } => MAX_REQUEST,
+        Body::Request { .. } => MAX_REQUEST + room,
         Body::Response { response, .. } => fit::limit(response),
         Body::Error { .. } => MAX_POLITE_DATAGRAM,
     };
     debug_assert!(out.len() - start <= limit, "every part is bounded");
+}
+
+/// Bytes that a topic takes.
+const TOPIC_SIZE: usize = fit::entry_size("c", size_of::<Key<20>>());
+
+/// `c`: whose message it is (BEP 50).
+fn write_topic(envelope: &mut DictWriter<'_>, topic: Option<&Key<20>>) {
+    if let Some(topic) = topic {
+        envelope.bytes("c", topic.as_ref());
+    }
 }
 
 /// The envelope's keys after the body.
@@ -91,7 +106,7 @@ fn write_response(envelope: &mut DictWriter<'_>, sender: Key<20>, response: &Res
         parts.int("interval", samples.seconds());
     }
     let item = response.item.as_deref();
-    if let Some(key) = item.and_then(|item| item.key) {
+    if let Some(key) = item.and_then(|item| item.key).filter(|_| fit.key) {
         parts.bytes("k", &key.to_bytes());
     }
     for ((family, key), n) in LISTS.into_iter().zip(fit.contacts) {

@@ -20,6 +20,8 @@ pub(super) const LISTS: [(Family, &str); 2] = [(Family::V4, "nodes"), (Family::V
 /// would miss most (T9: `ip`, then `v`, then nodes are left out).
 #[derive(Debug)]
 pub(super) struct Fit {
+    /// `k`, which whoever asks for an item knows.
+    pub(super) key: bool,
     pub(super) token: bool,
     /// Contacts of each of [`LISTS`]; `None` for no list.
     pub(super) contacts: [Option<usize>; 2],
@@ -43,6 +45,8 @@ impl Fit {
             room = rest.unwrap_or(room);
             rest.is_some()
         };
+        let has_key = response.item.as_ref().is_some_and(|item| item.key.is_some());
+        let key = has_key && take(entry_size("k", 32));
         let token = response.token.is_some_and(|token| take(entry_size("token", token.as_bytes().len())));
         let contacts = LISTS.map(|(family, key)| {
             let size = compact::node_size(family);
@@ -51,7 +55,7 @@ impl Fit {
         });
         let version = response.version.is_some_and(|version| take(entry_size("v", version.as_bytes().len())));
         let observed = observed.is_some_and(|family| take(entry_size("ip", compact::addr_size(family))));
-        Fit { token, contacts, version, observed, room }
+        Fit { key, token, contacts, version, observed, room }
     }
 
     pub(super) fn version<'r>(&self, response: &'r Response) -> Option<&'r [u8]> {
@@ -86,8 +90,7 @@ fn least(response: &Response, transaction: usize) -> usize {
     let envelope = "d1:rdee".len() + entry_size("t", transaction) + entry_size("y", 1);
     let scrape = response.scrape.as_ref().map_or(0, |_| 2 * entry_size("BFpe", 256));
     let item = response.item.as_ref().map_or(0, |item| {
-        item.key.map_or(0, |_| entry_size("k", 32))
-            + item.seq.map_or(0, |seq| number_size("seq", seq))
+        item.seq.map_or(0, |seq| number_size("seq", seq))
             + item.signature.map_or(0, |_| entry_size("sig", 64))
             + item.value.as_ref().map_or(0, |value| string_size(1) + value.as_bytes().len())
     });

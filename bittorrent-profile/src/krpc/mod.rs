@@ -29,8 +29,9 @@ pub use request::{METHODS, Method, Request};
 pub use response::{MAX_VALUES, Nodes, Response, Samples};
 pub use short::ShortBytes;
 
-use kademlia_core::{Codec, Malformed, Message};
+use kademlia_core::{Codec, Key, Malformed, Message};
 
+use crate::bencode::{MAX_TOKENS, Tape};
 use crate::mainline::Mainline;
 
 /// A write token of another node, or of ours: opaque, at most 64 bytes (T12).
@@ -64,9 +65,26 @@ impl Codec<Mainline> for Krpc {
     }
 
     fn encode(message: &Message<Mainline>, out: &mut Vec<u8>) {
-        encode::encode(message, out);
+        encode::encode(message, None, out);
     }
 }
+
+/// Appends a message of a topic's overlay (BEP 50): that of [`Krpc`], with `c`.
+pub fn encode_in_topic(message: &Message<Mainline>, topic: &Key<20>, out: &mut Vec<u8>) {
+    encode::encode(message, Some(topic), out);
+}
+
+/// The topic whose overlay a datagram belongs to: its `c` (BEP 50). `None` for one of Mainline's own, or none at all.
+/// [`Krpc`] reads the rest of either kind.
+pub fn topic_of(datagram: &[u8]) -> Option<Key<20>> {
+    // Nearly no datagram has it, and looking is a tenth of reading.
+    datagram.windows(C.len()).any(|window| window == C).then_some(())?;
+    let mut tape = Tape::<MAX_TOKENS>::new();
+    tape.parse(datagram).ok()?.dict()?.get(b"c")?.array().map(Key::new)
+}
+
+/// `c` and what stands before its 20 bytes.
+const C: &[u8] = b"1:c20:";
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -11,7 +11,7 @@ use crate::mainline::Mainline;
 use crate::peers::Peer;
 
 /// The item that a `put` carries.
-pub(super) fn item(
+pub(crate) fn item(
     key: Option<PublicKey>,
     salt: Salt,
     seq: Option<i64>,
@@ -83,7 +83,7 @@ impl<P: Storage<Key<20>, Peer>, I: Storage<Key<20>, StoredItem>> MainlineService
 }
 
 /// The rules for a newer version (44.6, 44.7). An equal number with another value is no version but a fork: refused.
-fn may_replace(old: &MutableItem, new: &MutableItem, cas: Option<i64>) -> Result<(), Refusal> {
+pub(crate) fn may_replace(old: &MutableItem, new: &MutableItem, cas: Option<i64>) -> Result<(), Refusal> {
     if cas.is_some_and(|cas| cas != old.seq) {
         return Err((ErrorCode::CasMismatch, "the version here is not the one in cas"));
     }

@@ -21,7 +21,8 @@ use crate::mainline::Mainline;
 use crate::node_id;
 use crate::peers::{Peer, PeerStore};
 use crate::token::Tokens;
-use ration::Ration;
+pub(crate) use items::{item, may_replace};
+pub(crate) use ration::Ration;
 use samples::Sampler;
 use stores::Stores;
 
@@ -43,6 +44,9 @@ pub struct ServiceConfig {
     pub peer_ttl: Duration,
     /// How long an item is kept. Two hours (44.9): twice the hour after which it is put again.
     pub item_ttl: Duration,
+    /// Answers per second to one address outside the routing table that are many times as long as their question: values
+    /// and scrape filters (T9: 4); 0 for no limit.
+    pub large_answers: u32,
     /// Most peers in one reply (C.3: 20 to 100); fewer where they do not fit.
     pub peers_per_reply: usize,
     /// Whether an IP address holds one peer per torrent (BEP 33) or one for each port.
@@ -57,6 +61,7 @@ impl Default for ServiceConfig {
             strict_bep42: false,
             peer_ttl: Duration::from_secs(30 * 60),
             item_ttl: Duration::from_secs(2 * 60 * 60),
+            large_answers: 4,
             peers_per_reply: 50,
             one_peer_per_ip: true,
             storage: StorageLimits::default(),
@@ -70,6 +75,7 @@ impl ServiceConfig {
     #[must_use]
     pub fn private_network(mut self) -> Self {
         self.one_peer_per_ip = false;
+        self.large_answers = 0;
         self.storage.per_source = 0;
         self.storage.per_subnet = 0;
         self
@@ -119,7 +125,7 @@ impl<P: Storage<Key<20>, Peer>, I: Storage<Key<20>, StoredItem>> MainlineService
             stores,
             tokens: Tokens::new(&secret),
             samples: Sampler::default(),
-            ration: Ration::new(&mut rng),
+            ration: Ration::new(config.large_answers, &mut rng),
             rng,
             found: Vec::new(),
             longest: Item::Immutable(RawValue::longest()),
@@ -157,12 +163,12 @@ fn no_room(limit: NoRoom) -> Refusal {
 }
 
 /// A response with nothing in it but who we are.
-fn blank() -> Response {
+pub(crate) fn blank() -> Response {
     Response { version: Some(Version::from_array(VERSION)), ..Response::default() }
 }
 
 /// The lists that were asked for, or else the one of the request's own family.
-fn closest(target: &Key<20>, want: Families, cx: &ServeContext<'_, Mainline>) -> Nodes {
+pub(crate) fn closest(target: &Key<20>, want: Families, cx: &ServeContext<'_, Mainline>) -> Nodes {
     let mut nodes = Nodes::default();
     for family in want.or(cx.family()).iter() {
         nodes.open(family);

@@ -7,9 +7,6 @@ use core::time::Duration;
 use kademlia_core::{Instant, Rng};
 use siphasher::sip::SipHasher24;
 
-/// Large answers to one IP address: one in so long (T9: four a second), after a burst of four.
-const PER_ADDRESS: Duration = Duration::from_millis(250);
-const BURST: u32 = 4;
 /// Bytes of large answers in one second, whoever asked (T9).
 const PER_SECOND: usize = 64_000;
 /// Addresses that share a slot share its ration; the slot is chosen with a secret.
@@ -18,7 +15,9 @@ const SLOTS: usize = 1_024;
 /// An answer that is many times as long as its question — an item's value, a scrape's filters — goes to an address that
 /// has proved nothing only this often: who asks in another's name has little of it (T9).
 #[derive(Debug)]
-pub(super) struct Ration {
+pub(crate) struct Ration {
+    /// To one address in a second, and at once after a pause; 0 for no limit.
+    per_address: u32,
     secret: (u64, u64),
     second: u64,
     in_second: usize,
@@ -27,13 +26,14 @@ pub(super) struct Ration {
 }
 
 impl Ration {
-    pub(super) fn new(rng: &mut Rng) -> Self {
+    pub(crate) fn new(per_address: u32, rng: &mut Rng) -> Self {
         let secret = (rng.next_u64(), rng.next_u64());
-        Ration { secret, second: 0, in_second: 0, full_at: Vec::new() }
+        Ration { per_address, secret, second: 0, in_second: 0, full_at: Vec::new() }
     }
 
     /// Takes one answer of about `bytes` for `ip`, if there is one left.
-    pub(super) fn take(&mut self, now: Instant, ip: IpAddr, bytes: usize) -> bool {
+    pub(crate) fn take(&mut self, now: Instant, ip: IpAddr, bytes: usize) -> bool {
+        let Some(pause) = Duration::from_secs(1).checked_div(self.per_address) else { return true };
         if self.second != now.as_secs() {
             self.second = now.as_secs();
             self.in_second = 0;
@@ -47,10 +47,10 @@ impl Ration {
         }
         let Some(full_at) = self.full_at.get_mut(slot) else { return false };
         let used = (*full_at).max(now);
-        if used.since(now) > PER_ADDRESS * (BURST - 1) {
+        if used.since(now) + pause > Duration::from_secs(1) {
             return false;
         }
-        *full_at = used + PER_ADDRESS;
+        *full_at = used + pause;
         self.in_second += bytes;
         true
     }
@@ -62,7 +62,7 @@ impl Ration {
             // One host has a /64 of its own.
             IpAddr::V6(ip) => hasher.write(&ip.octets()[..8]),
         }
-        (hasher.finish() % SLOTS as u64) as usize
+        usize::try_from(hasher.finish() % SLOTS as u64).unwrap_or(0)
     }
 }
 
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn t9_one_address_gets_four_large_answers_a_second_and_all_together_64_kilobytes() {
-        let mut ration = Ration::new(&mut Rng::from_number(1));
+        let mut ration = Ration::new(4, &mut Rng::from_number(1));
         let victim: IpAddr = "8.8.8.8".parse().unwrap();
         let mut given = 0;
         for step in 0..10_000 {

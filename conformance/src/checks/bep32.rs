@@ -14,7 +14,7 @@ use crate::verdict::{Judged, Unmet, given, require};
 /// Longest payload that may be sent (BEP 32).
 const LONGEST: usize = 1_024;
 /// Announcements that make a torrent popular.
-const CROWD: u16 = 32;
+pub(super) const CROWD: u16 = 32;
 
 pub(super) const CHECKS: &[Check] = &[
     Check::unseen(
@@ -201,11 +201,17 @@ pub(super) async fn crowd(probe: &mut Probe) -> Result<[u8; 20], Unmet> {
     let info_hash = probe.random_key();
     let token = token(probe, Seat::Main, info_hash).await?;
     for port in 0..CROWD {
-        let announce = Query::announce(info_hash, 7_400 + port, &token).int("seed", i64::from(port % 2));
+        let port = 7_400 + port;
+        let announce = Query::announce(info_hash, port, &token).int("seed", is_seed(port).into());
         probe.ask(Seat::Main, announce).await?;
     }
     probe.crowd = Some(info_hash);
     Ok(info_hash)
+}
+
+/// Whether this one of the crowd is a seed.
+pub(super) const fn is_seed(port: u16) -> bool {
+    port % 2 == 1
 }
 
 async fn popular(probe: &mut Probe) -> Judged {
@@ -218,8 +224,8 @@ async fn popular(probe: &mut Probe) -> Judged {
 }
 
 fn sent(probe: &Probe) -> Judged {
-    if let Some(worst) = &probe.seen.longest_without_value {
-        require!(worst.figure <= LONGEST as f64, "{} bytes for {}", worst.figure, worst.query);
+    if let Some(worst) = &probe.seen.sizes.longest_without_value {
+        require!(worst.figure <= LONGEST, "{} bytes for {}", worst.figure, worst.query);
     }
     Ok(())
 }

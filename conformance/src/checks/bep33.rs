@@ -1,10 +1,11 @@
 //! BEP 33: seeds, downloaders, and filters over both.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::check::Check;
 use crate::check::Level::{Must, Practice};
 use crate::checks::bep5_peers::{announce, peers};
+use crate::checks::bep32::{CROWD, crowd, is_seed};
 use crate::digest::sha1;
 use crate::probe::{Feature, Probe, Seat};
 use crate::query::Query;
@@ -26,7 +27,7 @@ pub(super) const CHECKS: &[Check] = &[
         Box::pin(both(p))
     }),
     Check::asked("33.2", "unasked", Practice, "without `scrape` no filter comes", |p| Box::pin(unasked(p))),
-    Check::asked("33.2", "noseed", Practice, "`noseed` = 1 leaves seeds out while there are others", |p| {
+    Check::asked("33.2", "noseed", Practice, "with `noseed` = 1 seeds come only after everybody else", |p| {
         Box::pin(noseed(p))
     }),
     Check::asked("33.3", "bits", Must, "a filter has the two bits of each IP address, and no others", |p| {
@@ -161,16 +162,21 @@ async fn unasked(probe: &mut Probe) -> Judged {
     Ok(())
 }
 
+/// Best effort, says the text: seeds may come where all others have.
 async fn noseed(probe: &mut Probe) -> Judged {
     spoken(probe).await?;
-    given!(probe.has_elsewhere(), "this host has one address only to announce from");
-    let info_hash = probe.random_key();
-    announce(probe, Seat::Elsewhere, info_hash, 7_335, |query| query.int("seed", 1)).await?;
-    announce(probe, Seat::Main, info_hash, 7_336, |query| query).await?;
+    let info_hash = crowd(probe).await?;
     let reply = probe.ask(Seat::Second, Query::get_peers(info_hash).int("noseed", 1)).await?;
-    let ports: Vec<_> = reply.values()?.iter().map(|peer| peer.port()).collect();
-    require!(ports.contains(&7_336), "the downloader is missing");
-    require!(!ports.contains(&7_335), "the seed comes all the same");
+    let peers = reply.values()?;
+    given!(peers.len() > 1, "it keeps one peer for an IP address");
+    let (seeds, others): (Vec<_>, Vec<_>) =
+        peers.into_iter().partition(|peer: &SocketAddr| is_seed(peer.port()));
+    let left_out = usize::from(CROWD / 2) - others.len().min(usize::from(CROWD / 2));
+    require!(
+        seeds.is_empty() || left_out == 0,
+        "{} seeds come, and {left_out} downloaders are left out",
+        seeds.len()
+    );
     Ok(())
 }
 

@@ -48,6 +48,7 @@ async fn not_kept(probe: &mut Probe) -> Judged {
     let is_v6 = probe.target.is_ipv6();
     let reply = probe.ask(Seat::Main, Query::find_node(id)).await?;
     let nodes = reply.nodes(is_v6)?.unwrap_or_default();
+    given!(!nodes.is_empty(), "it names nobody");
     let port = probe.port(Seat::ReadOnly);
     require!(!nodes.iter().any(|node| node.id == id), "the read-only node at port {port} is handed out");
     Ok(())

@@ -104,10 +104,8 @@ pub(super) async fn stored(probe: &mut Probe, target: [u8; 20]) -> Result<Reply,
 
 /// Requires that `value` and nothing else is stored, byte for byte.
 pub(super) fn require_value(reply: &Reply, value: &[u8]) -> Judged {
-    match reply.get("v") {
-        Some(found) => require!(found.raw == value, "found another value: {found}"),
-        None => return Err(Unmet::failed("the value is not found")),
-    }
+    let found = reply.get("v").ok_or_else(|| Unmet::failed("the value is not found"))?;
+    require!(found.raw == value, "found another value: {found}");
     Ok(())
 }
 
@@ -115,7 +113,7 @@ pub(super) fn require_value(reply: &Reply, value: &[u8]) -> Judged {
 pub(super) fn require_code(reply: Option<&Reply>, expected: i64) -> Judged {
     let Some(reply) = reply else { return Err(Unmet::failed("silence instead of an error")) };
     let Some((code, text)) = reply.error() else { return Err(Unmet::failed("accepted, not refused")) };
-    require!(code == expected, "error {code} \"{}\" instead of {expected}", text.escape_debug());
+    require!(code == expected, "error {code} \"{}\" instead of {expected}", text.escape_default());
     Ok(())
 }
 

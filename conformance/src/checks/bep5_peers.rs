@@ -158,7 +158,7 @@ async fn bad_token_code(probe: &mut Probe) -> Judged {
         return Err(Unmet::NotApplicable("silence".to_owned()));
     };
     let Some((code, text)) = reply.error() else { return Err(Unmet::failed("accepted")) };
-    require!(code == 203, "error {code} \"{}\" instead of 203", text.escape_debug());
+    require!(code == 203, "error {code} \"{}\" instead of 203", text.escape_default());
     Ok(())
 }
 

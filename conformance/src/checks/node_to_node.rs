@@ -6,19 +6,16 @@ use crate::check::Level::{Must, Should};
 use crate::checks::bep44::{must_put, require_value, stored};
 use crate::checks::bep44_mutable::spoken;
 use crate::item::Mutable;
-use crate::probe::Probe;
+use crate::probe::{Probe, Seat};
+use crate::query::Query;
 use crate::verdict::{Judged, Unmet};
 
 const NEEDS_A_TOPIC: &str = "it takes a topic that the node has subscribed to";
 
 pub(super) const CHECKS: &[Check] = &[
-    Check::reviewed(
-        "45.1",
-        "same-socket",
-        Must,
-        "a reply comes from the address that was asked",
-        same_socket,
-    ),
+    Check::asked("45.1", "same-socket", Must, "a reply comes from the address that was asked", |p| {
+        Box::pin(same_socket(p))
+    }),
     Check::unseen(
         "45.2",
         Should,
@@ -45,7 +42,10 @@ pub(super) const CHECKS: &[Check] = &[
     Check::unseen("50.4", Should, "subscribers announce themselves under the topic", NEEDS_A_TOPIC),
 ];
 
-fn same_socket(probe: &Probe) -> Judged {
+async fn same_socket(probe: &mut Probe) -> Judged {
+    for query in [Query::ping(), Query::find_node([0x45; 20]), Query::get_peers([0x45; 20])] {
+        probe.try_ask(Seat::Main, query).await?;
+    }
     match &probe.seen.foreign {
         Some((from, reply)) => Err(Unmet::failed(format!("{reply} came from {from}"))),
         None => Ok(()),

@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use super::search::OWN;
+use super::searches::OWN;
 use super::{Event, Node, Outgoing};
 use crate::contact::Contact;
 use crate::key::Keyspace;
@@ -34,7 +34,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     pub fn memory_limit(&self) -> usize {
         let config = &self.config;
         let keys = <P::Key as Keyspace>::BITS;
-        let entries = keys.saturating_mul(config.k + config.table.replacements);
+        let entries = keys.saturating_mul(config.k.max(config.table.near) + config.table.replacements);
         let each_request = size_of::<(u32, Pending<P::Key>)>() + 2 * size_of::<(IpAddr, usize)>();
         let outputs = size_of::<Outgoing<P>>() + size_of::<Event<P>>();
         let requests = config.rpc.outstanding.saturating_mul(each_request + outputs);

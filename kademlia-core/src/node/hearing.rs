@@ -69,6 +69,11 @@ impl<K: Keyspace> Hearing<K> {
 }
 
 impl<P: Protocol, S: Service<P>> Node<P, S> {
+    /// Whether requests fail and nobody is heard: the link seems to be down.
+    pub fn is_deaf(&self) -> bool {
+        self.hearing.is_deaf()
+    }
+
     /// After a long silence everybody is asked again. In a short one it was they who were gone whose requests failed:
     /// others are there.
     pub(super) fn on_heard(&mut self, now: Instant) {

@@ -1,11 +1,13 @@
 //! The way in: from a datagram to what it changes. One method per kind of message.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::{Answered, Failure, Named, Node};
 use crate::address::Family;
 use crate::contact::Contact;
+use crate::lookup::LookupId;
 use crate::message::{Body, Message, TransactionId};
 use crate::protocol::{Codec, Malformed, Protocol};
 use crate::rpc::{Cause, Pending};
@@ -75,7 +77,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             && self.config.reach.admits(from)
             && self.inbound.take(now, from.ip())
         {
-            self.reply(from, transaction, Reply::Error { code, text: text.into() });
+            self.reply(from, true, transaction, Reply::Error { code, text: text.into() });
         }
     }
 
@@ -106,7 +108,8 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             other,
         };
         let reply = self.service.serve(request, &context);
-        self.reply(from.addr, transaction, reply);
+        let to_stranger = !self.table.contains(&from);
+        self.reply(from.addr, to_stranger, transaction, reply);
         // Nor does anybody keep or ping a read-only node (BEP 43).
         if !read_only && !self.table.queried_by(now, &from) {
             self.consider(now, &from);
@@ -216,6 +219,23 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         named
     }
 
+    /// Gives a lookup that runs further contacts to begin with, for instance those that another node of this host has found
+    /// near the same target. They count as any that are named to us: asked before they are trusted.
+    pub fn suggest(&mut self, now: Instant, id: LookupId, contacts: &[Contact<P::Key>]) {
+        let now = self.advance(now);
+        let service = &self.service;
+        let usable = contacts.iter().filter(|contact| {
+            contact.key != self.local()
+                && self.may_ask(contact.addr)
+                && service.admit(contact) != Admission::Refused
+        });
+        let vouched: Vec<_> = usable.map(|contact| (*contact, service.is_bound(contact))).collect();
+        if let Some(search) = self.searches.get_mut(id) {
+            search.lookup.seed(vouched);
+        }
+        self.run_searches(now);
+    }
+
     fn on_vote(&mut self, now: Instant, voter: SocketAddr, seen: SocketAddr) {
         if Family::of(&voter) != Family::of(&seen) {
             return;
@@ -224,12 +244,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.maintenance.fall_due(self.observed.due());
         let Some(external) = agreed else { return };
         self.events.push_back(super::Event::External(external));
-        let from = self.local();
-        let to = self.service.rename(external, from, &mut self.rng);
-        if to != from {
-            self.table.rename(now, to);
-            self.events.push_back(super::Event::Renamed { from, to });
-            self.introduce_again(now);
-        }
+        let to = self.service.rename(external, self.local(), &mut self.rng);
+        self.rename(now, to);
     }
 }

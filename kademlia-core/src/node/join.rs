@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::search::Purpose;
+use super::searches::Purpose;
 use super::{Event, Named, Node};
 use crate::contact::Contact;
 use crate::lookup::{LookupId, LookupReport};
@@ -149,10 +149,14 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.join.attempts += 1;
         let batch = self.join.remembered.len().min(BATCH);
         let contacts: Vec<_> = self.join.remembered.drain(..batch).collect();
-        for contact in &contacts {
-            self.join.outstanding += usize::from(self.ask_contact(now, contact, Cause::Join));
+        for contact in contacts {
+            if self.ask_contact(now, &contact, Cause::Join) {
+                self.join.outstanding += 1;
+            } else {
+                self.join.remembered.push_back(contact);
+            }
         }
-        if contacts.is_empty() || self.join.attempts > 1 {
+        if batch == 0 || self.join.attempts > 1 {
             for router in self.join.routers.clone() {
                 let request = self.own_request(Cause::Join);
                 self.join.outstanding += usize::from(self.ask(now, router, None, Cause::Join, request));

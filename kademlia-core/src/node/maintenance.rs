@@ -4,9 +4,9 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::Node;
 use super::hearing::PROBE;
-use super::search::Purpose;
+use super::searches::Purpose;
+use super::{Event, Node};
 use crate::config::TableConfig;
 use crate::contact::Contact;
 use crate::key::Keyspace;
@@ -107,8 +107,19 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         }
     }
 
+    /// Goes by another key from now on, and lets the neighbourhood know. Ends with [`Event::Renamed`], unless it is the
+    /// present one. For hosts that know better than the votes which key is due, as that of another node at this address.
+    pub fn rename(&mut self, now: Instant, to: P::Key) {
+        let (now, from) = (self.advance(now), self.local());
+        if to != from {
+            self.table.rename(now, to);
+            self.events.push_back(Event::Renamed { from, to });
+            self.introduce_again(now);
+        }
+    }
+
     /// After a change of key: those who knew us by the old one learn the new one from our lookups.
-    pub(super) fn introduce_again(&mut self, now: Instant) {
+    fn introduce_again(&mut self, now: Instant) {
         let local = self.local();
         self.start_own(now, local, P::find_node(local), Purpose::Refresh);
         self.maintenance.sweep();

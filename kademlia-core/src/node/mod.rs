@@ -9,6 +9,7 @@ mod maintenance;
 mod observed;
 mod outbound;
 mod search;
+mod searches;
 
 pub use event::{Answered, Counters, Event, Failure, LookupOptions};
 
@@ -24,7 +25,9 @@ use crate::message::Message;
 use crate::protocol::{Codec, Protocol};
 use crate::publish::MakeRequest;
 use crate::rng::Rng;
-use crate::rpc::{Cause, EgressQuota, InboundQuota, RequestId, RoundTrips, Transactions, VerifyQuota};
+use crate::rpc::{
+    Cause, EgressQuota, InboundQuota, RequestId, RoundTrips, StrangerQuota, Transactions, VerifyQuota,
+};
 use crate::service::{ReadOnly, Service, Ticket};
 use crate::size::{NetworkSize, Sizes};
 use crate::snapshot::Snapshot;
@@ -35,7 +38,7 @@ use join::Join;
 use maintenance::Maintenance;
 use observed::Observed;
 use outbound::{Outgoing, Turns};
-use search::{Plan, Searches};
+use searches::{Plan, Searches};
 
 /// One Kademlia node on one socket address. Performs no I/O, reads no clock, and draws from a generator seeded by the
 /// host: the same calls with the same arguments give the same outputs.
@@ -69,6 +72,7 @@ pub struct Node<P: Protocol, S = ReadOnly> {
     maintenance: Maintenance,
     verify: VerifyQuota,
     inbound: InboundQuota,
+    strangers: StrangerQuota,
     egress: EgressQuota,
     /// Searches that wait for the egress quota, and replies that do.
     turns: Turns,
@@ -109,6 +113,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             maintenance: Maintenance::default(),
             verify: VerifyQuota::new(config.verify),
             inbound: InboundQuota::new(config.inbound, &mut rng),
+            strangers: StrangerQuota::new(config.strangers, &mut rng),
             egress: EgressQuota::new(config.egress),
             turns: Turns::default(),
             replies: VecDeque::new(),
@@ -242,7 +247,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
 
     /// Answers a request that the service deferred.
     pub fn respond(&mut self, ticket: Ticket, response: P::Response) {
-        self.reply(ticket.to, ticket.transaction, crate::service::Reply::Response(response));
+        self.reply(ticket.to, true, ticket.transaction, crate::service::Reply::Response(response));
     }
 
     /// Ends a lookup or a publish without an event, and frees all it held (P30).
@@ -259,13 +264,20 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
 
     /// Appends the next datagram to `out`; gives back where it goes, or `None` if there is nothing to send.
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> Option<SocketAddr> {
-        // Read and dropped where it lies: a message can be a kilobyte, and moving it takes as long as writing it.
-        let Outgoing { to, message, .. } = self.outbox.front()?;
-        let to = *to;
-        P::Codec::encode(message, out);
-        self.outbox.drain(..1);
-        self.settle_outbox();
-        Some(to)
+        loop {
+            // Read and dropped where it lies: a message can be a kilobyte, and moving it takes as long as writing it.
+            let Outgoing { to, message, to_stranger, .. } = self.outbox.front()?;
+            let (to, to_stranger, start) = (*to, *to_stranger, out.len());
+            P::Codec::encode(message, out);
+            self.outbox.drain(..1);
+            self.settle_outbox();
+            let bytes = HEADERS + out.len() - start;
+            if !to_stranger || self.strangers.take(self.now, to.ip(), bytes) {
+                return Some(to);
+            }
+            out.truncate(start);
+            self.counters.limited += 1;
+        }
     }
 
     /// The next message to send and where: [`poll_transmit`](Self::poll_transmit) for hosts without bytes.
@@ -385,6 +397,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             + self.join.memory()
             + self.verify.memory()
             + self.inbound.memory()
+            + self.strangers.memory()
             + self.observed.memory()
             + self.sizes.memory()
             + self.hearing.memory()
@@ -411,6 +424,9 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.next_id
     }
 }
+
+/// Bytes of the headers around a datagram, of IPv6 and UDP.
+const HEADERS: usize = 48;
 
 /// Messages that a drained outbox keeps room for: the one reply of a serving node, so that serving does not allocate.
 /// A message can be a kilobyte, and most nodes of a large simulation are idle: more would cost each of them several.

@@ -17,22 +17,30 @@ pub(super) struct Outgoing<P: Protocol> {
     pub(super) to: SocketAddr,
     pub(super) message: Message<P>,
     pub(super) cause: Cause,
+    /// To an address that has proved nothing: it may not have asked (T9).
+    pub(super) to_stranger: bool,
 }
 
-/// Whose turn it is under the egress quota, so that neither requests nor replies keep the others back.
+/// Whose turn it is under the egress quota. Replies come first: they end work that others have begun. But so many of them
+/// let a request through, or a flood of questions would silence the node.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     /// A search waits.
     pub(super) held_back: bool,
-    /// Requests went last.
-    replies_next: bool,
+    /// Replies sent late since the last request.
+    replies: u32,
+}
+
+impl Turns {
+    const REPLIES: u32 = 3;
+
+    fn is_for_replies(&self) -> bool {
+        self.replies < Self::REPLIES
+    }
 }
 
 /// Replies that wait for a host that does not fetch them; further ones are dropped.
 const OUTBOX: usize = 1_024;
-
-/// Replies that may wait for the egress quota are those of one second, divided by this.
-const WAITING: u32 = 2;
 
 impl<P: Protocol, S: Service<P>> Node<P, S> {
     /// Sends a request. False, and nothing is sent, if a limit of the transactions is reached.
@@ -44,14 +52,14 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         cause: Cause,
         request: P::Request,
     ) -> bool {
-        if !self.egress.is_ready(now) {
+        if !self.egress.has_left(now) {
             return false;
         }
         let Some(transaction) = self.transactions.open(now, to, expected, cause, &mut self.rng) else {
             return false;
         };
         self.egress.take(now);
-        self.turns.replies_next = true;
+        self.turns.replies = 0;
         self.transmit_request(to, transaction, cause, request);
         true
     }
@@ -61,7 +69,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         if !self.transactions.has_room(ip) {
             return false;
         }
-        let replies_first = self.turns.replies_next && !self.replies.is_empty();
+        let replies_first = self.turns.is_for_replies() && !self.replies.is_empty();
         self.turns.held_back = replies_first || !self.egress.is_ready(now);
         !self.turns.held_back
     }
@@ -92,12 +100,18 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     ) {
         let body = Body::Request { sender: self.local(), read_only: self.config.read_only, request };
         let message = Message { transaction, observed: None, body };
-        self.outbox.push_back(Outgoing { to, message, cause });
+        self.outbox.push_back(Outgoing { to, message, cause, to_stranger: false });
         self.counters.asked += 1;
     }
 
     /// Sends the answer to a request, with the address that the request came from (BEP 42 `ip`).
-    pub(super) fn reply(&mut self, to: SocketAddr, transaction: TransactionId, reply: Reply<P>) {
+    pub(super) fn reply(
+        &mut self,
+        to: SocketAddr,
+        to_stranger: bool,
+        transaction: TransactionId,
+        reply: Reply<P>,
+    ) {
         let body = match reply {
             Reply::Response(response) => Body::Response { sender: self.local(), response },
             Reply::Error { code, text } => Body::Error { code, text: Cow::into_owned(text) },
@@ -108,7 +122,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             return;
         }
         let message = Message { transaction, observed: Some(to), body };
-        let outgoing = Outgoing { to, message, cause: Cause::Reply };
+        let outgoing = Outgoing { to, message, cause: Cause::Reply, to_stranger };
         if self.replies.is_empty() && self.egress.take(self.now) {
             self.transmit_reply(outgoing);
         } else {
@@ -121,10 +135,17 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.counters.served += 1;
     }
 
-    /// Over the quota a reply waits. Of too many the oldest is dropped: whoever asked has given up waiting for it, or will
-    /// have before its turn comes.
+    /// Over the quota a reply waits. Whoever loses patience and asks again is answered once. Of too many replies the oldest
+    /// is dropped: whoever asked has given up waiting for it, or will have before its turn comes.
     fn hold_back(&mut self, outgoing: Outgoing<P>) {
-        let room = usize::try_from(self.config.egress.rate / WAITING).unwrap_or(OUTBOX).clamp(1, OUTBOX);
+        let same = |held: &&mut Outgoing<P>| {
+            held.to == outgoing.to && held.message.transaction == outgoing.message.transaction
+        };
+        if let Some(held) = self.replies.iter_mut().find(same) {
+            *held = outgoing;
+            return;
+        }
+        let room = usize::try_from(self.config.egress.rate).unwrap_or(OUTBOX).clamp(1, OUTBOX);
         if self.replies.len() >= room {
             self.replies.pop_front();
             self.counters.overflowed += 1;
@@ -134,10 +155,10 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
 
     /// Sends replies that had to wait, as far as the quota allows and it is their turn.
     pub(super) fn release_replies(&mut self, now: Instant) {
-        while self.egress.is_ready(now) && (self.turns.replies_next || !self.turns.held_back) {
+        while self.egress.is_ready(now) && (self.turns.is_for_replies() || !self.turns.held_back) {
             let Some(outgoing) = self.replies.pop_front() else { break };
             self.egress.take(now);
-            self.turns.replies_next = false;
+            self.turns.replies = self.turns.replies.saturating_add(1);
             self.transmit_reply(outgoing);
         }
         if self.replies.is_empty() {
@@ -173,7 +194,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             Cause::Store(id) => {
                 self.searches.get_mut(id).and_then(|search| search.stored_request(pending.to))
             }
-            Cause::Request(id) => self.requests.get(&id).cloned(),
+            Cause::Request(id) => self.requests.get(&id).filter(|request| P::may_repeat(request)).cloned(),
             cause => Some(self.own_request(cause)),
         };
         // Over the quota an attempt counts as lost on the way.

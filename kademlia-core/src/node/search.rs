@@ -1,160 +1,22 @@
-//! Lookups of one node: those that run, those that wait, and what becomes of them.
+//! Lookups of one node, step by step, and what becomes of them.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use super::searches::{Plan, Purpose, Search};
 use super::{Event, LookupOptions, Named, Node};
-use crate::config::LookupConfig;
 use crate::contact::Contact;
-use crate::lookup::{
-    Bounds, Effort, Lookup, LookupId, LookupLimit, LookupReport, Next, Queue, Rules, Vouched,
-};
+use crate::lookup::{Bounds, Effort, Lookup, LookupId, LookupLimit, LookupReport, Next, Rules, Vouched};
 use crate::protocol::Protocol;
-use crate::publish::{MakeRequest, Outcome, Publish};
+use crate::publish::{Outcome, Publish};
 use crate::rpc::Cause;
 use crate::service::Service;
-use crate::time::{Instant, soonest};
+use crate::time::Instant;
 
 /// Times as dense as the network's size explains: the nodes around a target are a crowd (T1).
 const CROWDED: f64 = 4.0;
-
-/// Searches of the engine's own that may run at once.
-pub(super) const OWN: usize = 4;
-
-/// What a search is for, and so what its end means.
-#[derive(Debug)]
-pub(super) enum Purpose<P: Protocol> {
-    /// The host's lookup; with `answers`, every answer is an event.
-    Find { answers: bool },
-    /// The host's publish.
-    Publish(Box<Publish<P>>),
-    /// Looking up the own key on the way in.
-    Join,
-    /// Filling or refreshing a bucket.
-    Refresh,
-}
-
-/// A search that waits for its turn.
-#[derive(Debug)]
-pub(super) struct Plan<P: Protocol> {
-    target: P::Key,
-    request: P::Request,
-    options: LookupOptions,
-    purpose: Purpose<P>,
-}
-
-impl<P: Protocol> Plan<P> {
-    /// The host's lookup.
-    pub(super) fn find(target: P::Key, request: P::Request, options: LookupOptions) -> Self {
-        Plan { target, request, options, purpose: Purpose::Find { answers: options.answers } }
-    }
-
-    /// The host's publish.
-    pub(super) fn publish(
-        target: P::Key,
-        request: P::Request,
-        make: MakeRequest<P>,
-        options: LookupOptions,
-    ) -> Self {
-        Plan { target, request, options, purpose: Purpose::Publish(Box::new(Publish::new(make))) }
-    }
-}
-
-/// A search that runs.
-#[derive(Debug)]
-pub(super) struct Search<P: Protocol> {
-    pub(super) lookup: Lookup<P::Key>,
-    pub(super) request: P::Request,
-    options: LookupOptions,
-    effort: Effort,
-    purpose: Purpose<P>,
-}
-
-impl<P: Protocol> Search<P> {
-    /// The request that stores at `to`.
-    pub(super) fn stored_request(&self, to: SocketAddr) -> Option<P::Request> {
-        match &self.purpose {
-            Purpose::Publish(publish) => publish.request(to).cloned(),
-            _ => None,
-        }
-    }
-
-    /// What it has found; of as many nodes as its options or, without a word from them, `k` say.
-    fn report(&self, now: Instant, k: usize) -> LookupReport<P::Key> {
-        self.lookup.report(now, self.options.k.unwrap_or(k).max(1))
-    }
-
-    fn memory(&self) -> usize {
-        let stores = match &self.purpose {
-            Purpose::Publish(publish) => publish.memory(),
-            _ => 0,
-        };
-        size_of::<(LookupId, Box<Self>)>() + size_of::<Self>() + self.lookup.memory() + stores
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        match &self.purpose {
-            Purpose::Publish(publish) if publish.is_storing() => None,
-            _ => Some(self.lookup.deadline()),
-        }
-    }
-}
-
-/// All searches of a node.
-#[derive(Debug)]
-pub(super) struct Searches<P: Protocol> {
-    /// Boxed: a map keeps room for eleven, and in most nodes none runs.
-    running: BTreeMap<LookupId, Box<Search<P>>>,
-    queue: Queue<Plan<P>>,
-    places: usize,
-}
-
-impl<P: Protocol> Searches<P> {
-    pub(super) fn new(config: &LookupConfig) -> Self {
-        Searches { running: BTreeMap::new(), queue: Queue::new(config.waiting), places: config.running }
-    }
-
-    pub(super) fn get_mut(&mut self, id: LookupId) -> Option<&mut Search<P>> {
-        self.running.get_mut(&id).map(Box::as_mut)
-    }
-
-    pub(super) fn remove(&mut self, id: LookupId) {
-        if self.running.remove(&id).is_none() {
-            self.queue.remove(id);
-        }
-    }
-
-    /// Checks that the limits hold. The engine's own searches, at most two for joining and a rename each and one that
-    /// refreshes, need no place.
-    pub(super) fn check(&self, waiting: usize) -> Result<(), &'static str> {
-        if self.queue.len() > waiting {
-            return Err("more searches wait than may");
-        }
-        if self.running.len() > self.places + OWN { Err("more searches run than may") } else { Ok(()) }
-    }
-
-    pub(super) fn progress(&self, now: Instant, id: LookupId, k: usize) -> Option<LookupReport<P::Key>> {
-        let search = self.running.get(&id).filter(|search| search.deadline().is_some())?;
-        Some(LookupReport { complete: false, ..search.report(now, k) })
-    }
-
-    fn has_place(&self) -> bool {
-        self.running.len() < self.places
-    }
-
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        // Without a place, patience that ran out can only wait for a search to end, which is a deadline itself.
-        let impatient = if self.has_place() { self.queue.poll_timeout() } else { None };
-        soonest(self.running.values().map(|search| search.deadline()).chain([impatient]))
-    }
-
-    pub(super) fn memory(&self) -> usize {
-        self.running.values().map(|search| search.memory()).sum::<usize>() + self.queue.memory()
-    }
-}
 
 impl<P: Protocol, S: Service<P>> Node<P, S> {
     /// Starts one of the engine's own searches at once: there are never more than two of them.

@@ -3,7 +3,7 @@
 mod quota;
 mod rtt;
 
-pub(crate) use quota::{EgressQuota, InboundQuota, VerifyQuota};
+pub(crate) use quota::{EgressQuota, InboundQuota, StrangerQuota, VerifyQuota};
 pub use rtt::RoundTrips;
 
 use alloc::collections::{BTreeMap, BTreeSet};

@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
 use crate::address::subnet;
-use crate::config::{EgressConfig, InboundConfig, VerifyConfig};
+use crate::config::{EgressConfig, InboundConfig, StrangerConfig, VerifyConfig};
 use crate::rng::Rng;
 use crate::time::Instant;
 
@@ -84,47 +84,54 @@ fn subnet_range(ip: IpAddr) -> (IpAddr, IpAddr) {
     (first, last)
 }
 
-/// Requests served per source address: a leaky bucket each, in a table of fixed size that exists only while the node
-/// is busy. Addresses that share a slot share its quota; the slot is chosen with a secret, so nobody can aim at one.
+/// One leaky bucket for each address, in a table of fixed size that exists only while the node is busy. Addresses that
+/// share a slot share its bucket; the slot is chosen with a secret, so nobody can aim at one.
 #[derive(Debug)]
-pub(crate) struct InboundQuota {
-    config: InboundConfig,
+struct Buckets {
     secret: u64,
     second: u64,
     in_second: u32,
-    /// When each slot's bucket will have run empty (the generic cell rate algorithm's one number).
+    /// When each bucket will have run empty (the generic cell rate algorithm's one number).
     empty_at: Vec<Instant>,
+}
+
+/// A bucket's rate and depth, in the units that are poured into it.
+#[derive(Clone, Copy, Debug)]
+struct Measure {
+    /// Units that run out in a second; not 0.
+    rate: u32,
+    depth: u32,
+    /// Units in all in one second up to which nobody is tracked.
+    quiet: u32,
 }
 
 const SLOTS: usize = 4_096;
 
-impl InboundQuota {
-    pub(crate) fn new(config: InboundConfig, rng: &mut Rng) -> Self {
-        InboundQuota { config, secret: rng.next_u64() | 1, second: 0, in_second: 0, empty_at: Vec::new() }
+impl Buckets {
+    fn new(rng: &mut Rng) -> Self {
+        Buckets { secret: rng.next_u64() | 1, second: 0, in_second: 0, empty_at: Vec::new() }
     }
 
-    /// Takes one request from `ip` out of the quota, if there is one left.
-    pub(crate) fn take(&mut self, now: Instant, ip: IpAddr) -> bool {
-        if self.config.per_ip == 0 {
-            return true;
-        }
+    /// Pours `units` into the bucket of `ip`, unless it would run over.
+    fn pour(&mut self, now: Instant, ip: IpAddr, units: u32, measure: Measure) -> bool {
         if self.second != now.as_secs() {
-            if self.in_second <= self.config.quiet {
+            if self.in_second <= measure.quiet {
                 self.empty_at = Vec::new();
             }
             self.second = now.as_secs();
             self.in_second = 0;
         }
-        self.in_second = self.in_second.saturating_add(1);
-        if self.in_second <= self.config.quiet && self.empty_at.is_empty() {
+        self.in_second = self.in_second.saturating_add(units);
+        if self.in_second <= measure.quiet && self.empty_at.is_empty() {
             return true;
         }
         self.empty_at.resize(SLOTS, Instant::ZERO);
         let slot = self.slot(ip);
         let Some(empty_at) = self.empty_at.get_mut(slot) else { return true };
-        let each = Duration::from_secs(1) / self.config.per_ip;
-        let filled = (*empty_at).max(now) + each;
-        if filled.since(now) > each.saturating_mul(self.config.burst.max(1)) {
+        let lasts =
+            |units: u32| Duration::from_micros(u64::from(units) * 1_000_000 / u64::from(measure.rate));
+        let filled = (*empty_at).max(now) + lasts(units);
+        if filled.since(now) > lasts(measure.depth.max(1)) {
             return false;
         }
         *empty_at = filled;
@@ -142,13 +149,73 @@ impl InboundQuota {
         (mixed >> 52) as usize % SLOTS
     }
 
-    pub(crate) fn memory(&self) -> usize {
+    fn memory(&self) -> usize {
         self.empty_at.capacity() * size_of::<Instant>()
     }
 }
 
+/// Requests served per source address.
+#[derive(Debug)]
+pub(crate) struct InboundQuota {
+    config: InboundConfig,
+    buckets: Buckets,
+}
+
+impl InboundQuota {
+    pub(crate) fn new(config: InboundConfig, rng: &mut Rng) -> Self {
+        InboundQuota { config, buckets: Buckets::new(rng) }
+    }
+
+    /// Takes one request from `ip` out of the quota, if there is one left.
+    pub(crate) fn take(&mut self, now: Instant, ip: IpAddr) -> bool {
+        let InboundConfig { per_ip, burst, quiet, .. } = self.config;
+        per_ip == 0 || self.buckets.pour(now, ip, 1, Measure { rate: per_ip, depth: burst.max(1), quiet })
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        self.buckets.memory()
+    }
+}
+
+/// Bytes answered to strangers, to each address and to all (T9): whoever asks in another's name gains little for it.
+#[derive(Debug)]
+pub(crate) struct StrangerQuota {
+    config: StrangerConfig,
+    buckets: Buckets,
+    /// When the bucket of all together will have run empty.
+    empty_at: Instant,
+}
+
+impl StrangerQuota {
+    pub(crate) fn new(config: StrangerConfig, rng: &mut Rng) -> Self {
+        StrangerQuota { config, buckets: Buckets::new(rng), empty_at: Instant::ZERO }
+    }
+
+    /// Takes `bytes` for `ip` out of the quota, if there are so many left.
+    pub(crate) fn take(&mut self, now: Instant, ip: IpAddr, bytes: usize) -> bool {
+        let StrangerConfig { per_ip, burst, all } = self.config;
+        if per_ip == 0 {
+            return true;
+        }
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let lasts = Duration::from_micros(u64::from(bytes) * 1_000_000 / u64::from(all.max(1)));
+        let filled = self.empty_at.max(now) + lasts;
+        // What one address may be sent in a second need not be counted by address.
+        let measure = Measure { rate: per_ip, depth: burst, quiet: per_ip };
+        if filled.since(now) > Duration::from_secs(1) || !self.buckets.pour(now, ip, bytes, measure) {
+            return false;
+        }
+        self.empty_at = filled;
+        true
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        self.buckets.memory()
+    }
+}
+
 /// What the node sends in all: one leaky bucket, a twentieth of a second deep, so that the rate holds over every second
-/// to within 5 % (P22).
+/// to within 5 % (P22), or two datagrams, so that the ping to a stranger can follow the reply.
 #[derive(Debug)]
 pub(crate) struct EgressQuota {
     /// Time for one datagram; zero for no limit.
@@ -163,10 +230,10 @@ impl EgressQuota {
         let micros = 1_000_000_u64.checked_div(config.rate.into()).unwrap_or(0);
         let exact = 1_000_000_u64.is_multiple_of(config.rate.into());
         let each = Duration::from_micros(if micros > 0 && !exact { micros + 1 } else { micros });
-        EgressQuota { each, depth: Duration::from_millis(50).max(each), empty_at: Instant::ZERO }
+        EgressQuota { each, depth: Duration::from_millis(50).max(each * 2), empty_at: Instant::ZERO }
     }
 
-    /// When the next request may be sent: requests can wait, replies cannot, so they have the depth to themselves.
+    /// When whoever had to wait may send: the depth is for those who just come along.
     pub(crate) fn ready_at(&self) -> Instant {
         self.empty_at
     }
@@ -175,12 +242,16 @@ impl EgressQuota {
         self.each.is_zero() || self.ready_at() <= now
     }
 
+    /// Whether there is one datagram left.
+    pub(crate) fn has_left(&self, now: Instant) -> bool {
+        (self.empty_at.max(now) + self.each).since(now) <= self.depth
+    }
+
     /// Takes one datagram out of the quota, if there is one left.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
-        let filled = self.empty_at.max(now) + self.each;
-        let left = filled.since(now) <= self.depth;
+        let left = self.has_left(now);
         if left && !self.each.is_zero() {
-            self.empty_at = filled;
+            self.empty_at = self.empty_at.max(now) + self.each;
         }
         left
     }

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::search::Search;
 use super::shell::{Shell, Watcher};
 use crate::address::Family;
+use crate::contact::Contact;
 use crate::lookup::{LookupId, LookupLimit};
 use crate::node::{Answered, Event, Failure, LookupOptions};
 use crate::protocol::Protocol;
@@ -159,10 +160,28 @@ impl<P: Protocol, S: Service<P> + Send + 'static> Handle<P, S> {
         make: MakeRequest<P>,
         options: LookupOptions,
     ) -> Result<Stored<P::Key>, RequestFailure> {
+        self.publish_near(family, target, request, make, options, Vec::new()).await
+    }
+
+    /// [`publish`](Self::publish), with a lookup that begins with these contacts, too; see
+    /// [`Node::suggest`](crate::Node::suggest).
+    ///
+    /// # Errors
+    /// Why it could not start, or that the driver stopped first.
+    pub async fn publish_near(
+        &self,
+        family: Family,
+        target: P::Key,
+        request: P::Request,
+        make: MakeRequest<P>,
+        options: LookupOptions,
+        near: Vec<Contact<P::Key>>,
+    ) -> Result<Stored<P::Key>, RequestFailure> {
         let (sender, receiver) = oneshot::channel();
         let started = self.with(move |shell, now| {
             let node = shell.stack.node_mut(family).ok_or(RequestFailure::NoFamily)?;
             let id = node.publish(now, target, request, make, options)?;
+            node.suggest(now, id, &near);
             shell.stores.insert((family, id), sender);
             Ok::<_, RequestFailure>(())
         });

@@ -91,6 +91,24 @@ impl Inbox {
         &self.refused
     }
 
+    /// Keeps the datagrams for which `wanted` says so, in their order.
+    pub fn retain(&mut self, mut wanted: impl FnMut(SocketAddr, &[u8]) -> bool) {
+        let Batch { bytes, ends } = &mut self.datagrams;
+        let (mut start, mut kept) = (0, 0);
+        ends.retain_mut(|(from, end)| {
+            let datagram = start..*end;
+            start = *end;
+            let keep = bytes.get(datagram.clone()).is_some_and(|datagram| wanted(*from, datagram));
+            if keep {
+                *end = kept + datagram.len();
+                bytes.copy_within(datagram, kept);
+                kept = *end;
+            }
+            keep
+        });
+        bytes.truncate(kept);
+    }
+
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.datagrams.ends.is_empty() && self.refused.is_empty()
@@ -164,5 +182,22 @@ mod tests {
         assert_eq!(seen, [(addr, b"one".as_slice()), (addr, b"".as_slice())]);
         outbox.clear();
         assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_taken_out_and_the_rest_stays_as_it_was() {
+        let addr = |n| SocketAddr::from(([127, 0, 0, 1], n));
+        let datagrams: [&[u8]; 5] = [b"one", b"", b"three", b"4", b"fifth"];
+        for wanted in 0..32_u32 {
+            let mut inbox = Inbox::default();
+            for (n, datagram) in (1..).zip(datagrams) {
+                inbox.push(addr(n), datagram);
+            }
+            let is_wanted = |from: SocketAddr| wanted & (1 << (from.port() - 1)) != 0;
+            inbox.retain(|from, _| is_wanted(from));
+            let all = (1..).map(addr).zip(datagrams);
+            let expected: Vec<_> = all.filter(|(from, _)| is_wanted(*from)).collect();
+            assert_eq!(inbox.iter().collect::<Vec<_>>(), expected);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Finding a place for a contact that has answered: in its bucket, or among those that wait for one.
 
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use super::bucket::Bucket;
 use super::entry::{Entry, Quality};
@@ -66,6 +67,19 @@ impl<K: Keyspace> Table<K> {
         Insert::Waiting { ask }
     }
 
+    /// Takes the worst out of a bucket that holds more than it may: the bad, and then those not seen for the longest.
+    fn shrink(&mut self, bucket: usize) {
+        while self.range(bucket).len() > self.capacity(bucket) {
+            let range = self.range(bucket);
+            let entries = range.clone().zip(&self.entries[range]);
+            let worst = entries.max_by_key(|(_, entry)| (entry.is_bad(&self.config), Reverse(entry.seen())));
+            let Some(index) = worst.map(|(index, _)| index) else { return };
+            if let Some(entry) = self.take(index).filter(|entry| !entry.is_bad(&self.config)) {
+                self.wait(entry);
+            }
+        }
+    }
+
     /// Splits the last bucket for as long as that may help `key`. Only the own bucket is ever split (BEP 5).
     pub(super) fn make_room(&mut self, key: &K) -> bool {
         loop {
@@ -85,6 +99,10 @@ impl<K: Keyspace> Table<K> {
                 let deep = Bucket { len: shallow.len - stay, changed: shallow.changed };
                 shallow.len = stay;
                 self.buckets.push(deep);
+            }
+            // It was the sibling of the bucket that is split now, and is no longer near.
+            if let Some(former) = bucket.checked_sub(1) {
+                self.shrink(former);
             }
         }
     }

@@ -139,7 +139,7 @@ impl<K: Keyspace> Table<K> {
         let lens: usize = self.buckets.iter().map(|bucket| usize::from(bucket.len)).sum();
         rule(lens == self.entries.len(), "the buckets do not add up to the entries")?;
         for bucket in self.buckets() {
-            rule(bucket.entries.len() <= usize::from(self.k), "a bucket holds more than k")?;
+            rule(bucket.entries.len() <= self.capacity(bucket.index), "a bucket holds more than it may")?;
             let in_place = |entry: &Entry<K>| self.bucket_of(entry.key()) == bucket.index;
             rule(bucket.entries.iter().all(in_place), "an entry is in the wrong bucket")?;
         }

@@ -206,7 +206,13 @@ impl<K: Keyspace> Table<K> {
     }
 
     fn has_room(&self, bucket: usize) -> bool {
-        self.buckets.get(bucket).is_some_and(|bucket| bucket.len < self.k)
+        self.buckets.get(bucket).is_some_and(|held| usize::from(held.len) < self.capacity(bucket))
+    }
+
+    /// Entries that may be in a bucket: k, and in the last two perhaps more.
+    fn capacity(&self, bucket: usize) -> usize {
+        let k = usize::from(self.k);
+        if bucket + 2 < self.buckets.len() { k } else { k.max(self.config.near) }
     }
 
     fn can_split(&self, bucket: usize) -> bool {

@@ -146,6 +146,27 @@ fn bep5_5_13_one_bucket_at_first_and_only_the_own_one_splits() {
 }
 
 #[test]
+fn bep50_50_1_the_last_two_buckets_hold_more_and_a_bucket_that_is_neither_keeps_the_best() {
+    let mut table = Table::new(LOCAL, 1, TableConfig { near: 8, per_subnet: 0, ..rules() });
+    let mut insert = |table: &mut Table<Small>, keys: core::ops::Range<u8>| {
+        for key in keys {
+            table.answered(minutes(key.into()), at(key), None);
+            table.check().unwrap();
+        }
+    };
+    let lens = |table: &Table<Small>| table.buckets().map(|bucket| bucket.entries.len()).collect::<Vec<_>>();
+    insert(&mut table, 0x80..0x88);
+    assert_eq!(lens(&table), [8], "the own bucket");
+    insert(&mut table, 0x40..0x48);
+    assert_eq!(lens(&table), [8, 8], "and its sibling");
+    fail(&mut table, 0x87, 2);
+    insert(&mut table, 0x20..0x21);
+    assert_eq!(lens(&table), [1, 8, 1], "once it is split, the former sibling holds k");
+    assert!(table.get(&Key::new([0x86])).is_some(), "the one seen last that is not bad");
+    assert_eq!(table.counts(minutes(0x86)).replacements, 6, "and others that are not bad wait");
+}
+
+#[test]
 fn bep5_5_13_splits_end_at_the_width_of_the_key() {
     let table = filled(1, 1..=255);
     assert_eq!(table.depth(), 8);

@@ -1,6 +1,6 @@
 //! `kad announce`: telling the network that this host shares a torrent.
 
-use bittorrent_profile::dht::{Announced, Port};
+use bittorrent_profile::dht::{Announce, Announced, Port};
 use bittorrent_profile::{Dht, InfoHash};
 use serde::Serialize;
 
@@ -74,12 +74,13 @@ pub(crate) async fn run(
         Some(port) => Port::Number(port),
         None => Port::Implied,
     };
+    let announce = Announce { port, seed: args.seed };
     let dht = join::client(&args.join, output, &mut interrupt).await?;
     let tally = if args.once {
-        let announced = one_round(&dht, args.info_hash, port, output, &mut interrupt).await?;
+        let announced = one_round(&dht, args.info_hash, announce, output, &mut interrupt).await?;
         report(&announced.ok_or_else(join::stopped)?, output)?
     } else {
-        keep(&dht, args, port, output, &mut interrupt).await?
+        keep(&dht, args, announce, output, &mut interrupt).await?
     };
     output.summary(&tally, tally)?;
     Ok(tally.exit(args.min))
@@ -89,11 +90,11 @@ pub(crate) async fn run(
 async fn keep(
     dht: &Dht,
     args: &cli::Announce,
-    port: Port,
+    announce: Announce,
     output: &Output,
     interrupt: &mut Interrupt,
 ) -> anyhow::Result<Tally> {
-    let mut announcement = dht.announce(args.info_hash, port);
+    let mut announcement = dht.announce(args.info_hash, announce);
     let mut last = None;
     output.progress("storing", None, "");
     loop {
@@ -121,7 +122,7 @@ pub(super) async fn once(
     output: &Output,
     interrupt: &mut Interrupt,
 ) -> anyhow::Result<Option<Tally>> {
-    let announced = one_round(dht, info_hash, port, output, interrupt).await?;
+    let announced = one_round(dht, info_hash, port.into(), output, interrupt).await?;
     output.clear();
     Ok(announced.map(|announced| {
         let tally = Tally::of(&announced);
@@ -133,7 +134,7 @@ pub(super) async fn once(
 async fn one_round(
     dht: &Dht,
     info_hash: InfoHash,
-    port: Port,
+    announce: Announce,
     output: &Output,
     interrupt: &mut Interrupt,
 ) -> anyhow::Result<Option<Announced>> {
@@ -141,7 +142,7 @@ async fn one_round(
     tokio::select! {
         biased;
         () = interrupt.wait() => Ok(None),
-        announced = dht.announce_once(info_hash, port) => Ok(Some(announced?)),
+        announced = dht.announce_once(info_hash, announce) => Ok(Some(announced?)),
     }
 }
 

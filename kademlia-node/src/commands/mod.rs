@@ -1,11 +1,18 @@
 //! The commands, one module each, and what they have in common.
 
 mod announce;
+mod conform;
+mod decode;
 mod demo;
 mod find;
+mod get;
+mod id;
+mod keygen;
 mod peers;
 mod ping;
+mod put;
 mod run;
+mod sample;
 mod sim;
 
 use std::io::{self, IsTerminal};
@@ -50,8 +57,15 @@ fn run_to_end(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
             Command::Run(args) => run::run(args, output, interrupt).await,
             Command::Peers(args) => peers::run(args, output, interrupt).await,
             Command::Announce(args) => announce::run(args, output, interrupt).await,
+            Command::Get(args) => get::run(args, output, interrupt).await,
+            Command::Put(args) => put::run(args, output, interrupt).await,
+            Command::Keygen(args) => keygen::run(args, output),
             Command::Ping(args) => ping::run(args, output, interrupt).await,
             Command::Find(args) => find::run(args, output, interrupt).await,
+            Command::Sample(args) => sample::run(args, output, interrupt).await,
+            Command::Id(args) => id::run(args, output),
+            Command::Decode(args) => decode::run(args, output),
+            Command::Conform(args) => conform::run(args, output, interrupt).await,
             Command::Demo(args) => demo::run(args, output, interrupt).await,
             Command::Sim(args) => sim::run(args, output, interrupt).await,
         }

@@ -1,5 +1,7 @@
 //! `kad peers`: who shares a torrent.
 
+mod scrape;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
@@ -55,6 +57,9 @@ pub(crate) async fn run(
     mut interrupt: Interrupt,
 ) -> anyhow::Result<Exit> {
     let dht = join::client(&args.join, output, &mut interrupt).await?;
+    if args.scrape {
+        return scrape::run(&dht, args, output, &mut interrupt).await;
+    }
     let requery = Settings::load(args.join.socket.config.as_deref(), &[])?.dht.requery;
     let mut search = Search {
         output,

@@ -104,7 +104,8 @@ pub(crate) async fn run(args: &cli::Ping, output: &Output, mut interrupt: Interr
     let transport = join::bind_for(&args.socket, &addrs, &settings).await?;
     let timeout = args.timeout;
     // One request is one ping: it is neither repeated nor given up before its time.
-    let builder = settings.builder().configure(move |config| {
+    let builder = join::in_network(settings.builder(), args.socket.network.as_deref());
+    let builder = builder.configure(move |config| {
         let rpc = &mut config.rpc;
         rpc.retries = 0;
         (rpc.initial_timeout, rpc.min_timeout, rpc.max_timeout) = (timeout, timeout, timeout);

@@ -17,6 +17,7 @@ use crate::config::Settings;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::join;
+use crate::kept::Kept;
 use crate::output::Output;
 use crate::state::{self, Loaded, State};
 
@@ -35,12 +36,14 @@ pub(crate) async fn run(args: &cli::Run, output: &Output, mut interrupt: Interru
     let memory = Memory::load(args.state_file.as_deref(), &bound);
     let hosts = routers(args, &bound);
 
-    let mut builder = settings.builder().server(!args.read_only).strict_bep42(args.strict_bep42);
+    let builder = join::in_network(settings.builder(), args.network.as_deref());
+    let mut builder = builder.server(!args.read_only).strict_bep42(args.strict_bep42);
     for ip in &args.public_ip {
         builder = builder.public_ip(*ip);
     }
     let dht = builder.bootstrap(hosts).remember(memory.remembered.clone()).spawn(transport)?;
     let mut events = dht.handle().events(EVENTS).await?;
+    let kept = Kept::load(args.keep_file.as_deref(), &dht);
     output.note(started(&dht).await?);
 
     let pause = args.save_every.max(LEAST_PAUSE);
@@ -50,10 +53,14 @@ pub(crate) async fn run(args: &cli::Run, output: &Output, mut interrupt: Interru
         tokio::select! {
             () = interrupt.wait() => break,
             Some((family, event)) = events.recv() => log(family, &event),
-            _ = save.tick() => memory.save(&dht).await?,
+            _ = save.tick() => {
+                memory.save(&dht).await?;
+                kept.save(&dht).await?;
+            }
         }
     }
     memory.save(&dht).await?;
+    kept.save(&dht).await?;
     dht.shutdown().await;
     info!("stopped");
     Ok(Exit::Success)
@@ -77,7 +84,8 @@ fn routers(args: &cli::Run, bound: &[SocketAddr]) -> Vec<String> {
         return args.bootstrap.clone();
     }
     // The first node of a private network has nobody to join through, and the public routers are out of its reach.
-    let on_internet = bound.iter().any(|own| Reach::of_bound(*own) == Reach::Global);
+    // Nor are they in any network but Mainline.
+    let on_internet = bound.iter().any(|own| Reach::of_bound(*own) == Reach::Global) && args.network.is_none();
     if on_internet { Dht::ROUTERS.map(str::to_owned).to_vec() } else { Vec::new() }
 }
 

@@ -44,11 +44,19 @@ fn fs_b10_every_limit_has_a_key() {
         verify,
         observed,
         inbound,
+        strangers,
         egress,
         bootstrap,
     } = Config::default();
-    let ServiceConfig { strict_bep42: _, peer_ttl: _, peers_per_reply: _, one_peer_per_ip: _, storage } =
-        ServiceConfig::default();
+    let ServiceConfig {
+        strict_bep42: _,
+        peer_ttl: _,
+        item_ttl: _,
+        large_answers: _,
+        peers_per_reply: _,
+        one_peer_per_ip: _,
+        storage,
+    } = ServiceConfig::default();
     let named = |section: &str, debug: String| {
         // The derived `Debug` names every field: `TableConfig { good_for: 900s, … }`.
         let fields = debug.split_once('{').unwrap().1.to_owned();
@@ -60,13 +68,17 @@ fn fs_b10_every_limit_has_a_key() {
         names
     };
     let mut expected: BTreeSet<String> = ["k", "alpha"].map(str::to_owned).into();
-    expected.extend(["peer_ttl", "peers_per_reply", "one_peer_per_ip"].map(|name| format!("service.{name}")));
+    expected.extend(
+        ["peer_ttl", "item_ttl", "large_answers", "peers_per_reply", "one_peer_per_ip"]
+            .map(|name| format!("service.{name}")),
+    );
     expected.extend(named("table", format!("{table:?}")));
     expected.extend(named("rpc", format!("{rpc:?}")));
     expected.extend(named("lookup", format!("{lookup:?}")));
     expected.extend(named("verify", format!("{verify:?}")));
     expected.extend(named("observed", format!("{observed:?}")));
     expected.extend(named("inbound", format!("{inbound:?}")));
+    expected.extend(named("strangers", format!("{strangers:?}")));
     expected.extend(named("egress", format!("{egress:?}")));
     expected.extend(named("bootstrap", format!("{bootstrap:?}")));
     expected.extend(named("storage", format!("{storage:?}")));

@@ -7,6 +7,9 @@
 )]
 
 mod commands;
+mod items;
+mod inspect;
+mod conform;
 mod process;
 #[cfg(unix)]
 mod signals;

@@ -21,7 +21,9 @@
 
 mod binary;
 mod client;
+mod conform;
 mod foreign;
+mod items;
 mod library;
 mod wire;
 
@@ -60,6 +62,12 @@ async fn server() -> (Dht, SocketAddr) {
     let dht = Dht::builder().server(true).spawn(transport).unwrap();
     let addr = dht.local_addrs()[0];
     (dht, addr)
+}
+
+/// A node of ours that joins through another.
+async fn server_through(router: SocketAddr) -> Dht {
+    let transport = UdpTransport::bind(LOOPBACK).await.unwrap();
+    Dht::builder().server(true).bootstrap([router.to_string()]).spawn(transport).unwrap()
 }
 
 /// A client of ours that answers nobody.

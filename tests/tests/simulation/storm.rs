@@ -27,7 +27,7 @@ struct Storm {
     requests: Busiest,
     /// The same of all datagrams.
     datagrams: Busiest,
-    /// Replies that nodes with more to answer than they may send have dropped, of all.
+    /// The share of replies that were dropped by nodes that had more to answer than they may send.
     unanswered: f64,
     /// When everything had been announced once.
     quiet_after: Duration,
@@ -69,14 +69,18 @@ fn most(now: &[[u64; 2]], before: &[[u64; 2]]) -> [u64; 2] {
 }
 
 /// `nodes` nodes that have `each` to announce begin in the same second; each may send `egress` datagrams a second.
-fn storm_in(mut network: Network, each: usize, budget: u32) -> Storm {
-    let nodes = network.simulation.len();
+fn storm(nodes: usize, each: usize, egress: u32) -> Storm {
+    let config = Config { egress: EgressConfig { rate: egress }, ..Config::default() };
+    let mut network = Network::grown_with(23, nodes, LinkModel::internet(), config);
     let start = network.simulation.now();
     let mut rng = Rng::from_number(23);
     let mut announcers: Vec<Announcer> = (0..nodes)
         .map(|_| {
-            let mut renewals = Renewals::new(RenewalConfig { budget, ..RenewalConfig::default() });
-            (0..each).for_each(|_| renewals.insert(start, Key::random(&mut rng)));
+            let mut renewals = Renewals::new(RenewalConfig::default());
+            for _ in 0..each {
+                let key = Key::random(&mut rng);
+                renewals.insert(start, key, &mut rng);
+            }
             Announcer { renewals, running: BTreeMap::new(), done: 0 }
         })
         .collect();
@@ -132,24 +136,35 @@ fn settle(network: &mut Network, announcers: &mut [Announcer], rng: &mut Rng) {
     }
 }
 
-fn storm(nodes: usize, each: usize, egress: u32) -> Storm {
-    let config = Config { egress: EgressConfig { rate: egress }, ..Config::default() };
-    storm_in(Network::grown_with(23, nodes, LinkModel::internet(), config), each, 18)
+/// T23: all is announced within 20 minutes, and nobody asks more often than the budget allows. What nodes send in all is
+/// another matter unless it is limited: whom many know is asked more often than others.
+fn check(storm: &Storm, egress: u32) {
+    assert!(storm.quiet_after <= Duration::from_secs(20 * 60), "{storm:?}");
+    assert!(storm.requests.minute <= 25.0 && storm.unanswered <= 0.2, "{storm:?}");
+    if egress != 0 {
+        // P22: within 5 %.
+        let most = f64::from(egress) * 1.05;
+        assert!(storm.datagrams.minute <= most && storm.datagrams.second as f64 <= most, "{storm:?}");
+    }
 }
 
 #[test]
 fn t23_a_restart_storm_stays_within_the_budget_and_passes() {
-    let storm = storm(60, 60, 0);
-    assert!(storm.quiet_after <= Duration::from_secs(20 * 60), "{storm:?}");
-    assert!(storm.requests.minute <= 25.0, "{storm:?}");
+    check(&storm(60, 60, 0), 0);
+}
+
+#[test]
+fn t23_p22_a_restart_storm_passes_where_nobody_may_send_more_than_fifty_a_second() {
+    check(&storm(60, 60, 50), 50);
 }
 
 #[test]
 #[ignore = "full size: .ci/run runs it in release"]
-fn t23_experiment() {
-    for (budget, egress) in [(20, 0), (20, 50), (22, 50)] {
-        let config = Config { egress: EgressConfig { rate: egress }, ..Config::default() };
-        let network = Network::filled_with(23, 200, LinkModel::internet(), config);
-        println!("{budget} {egress}: {:?}", storm_in(network, 1_000, budget));
+fn t23_two_hundred_nodes_restart_with_a_thousand_announcements_each() {
+    for egress in [0, 50] {
+        let storm = storm(200, 1_000, egress);
+        println!("200 nodes, 1,000 announcements each, at most {egress} datagrams/s (0: any): {storm:#?}");
+        check(&storm, egress);
+        assert!(storm.requests.second <= 50, "{storm:?}");
     }
 }

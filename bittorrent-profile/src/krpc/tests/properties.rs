@@ -9,7 +9,7 @@ use super::strategies::*;
 use super::*;
 use crate::bencode::tests::{Tree, reference};
 use crate::item::{Item, MutableItem, RawValue, Salt, SecretKey};
-use crate::krpc::{MAX_DATAGRAM, MAX_POLITE_DATAGRAM, METHODS, compact};
+use crate::krpc::{MAX_DATAGRAM, MAX_POLITE_DATAGRAM, METHODS, compact, encode_in_topic, topic_of};
 
 /// Peers that fit beside any other parts, in either family.
 const FEW: usize = 8;
@@ -49,6 +49,23 @@ proptest! {
     fn p32_fs_a1_decode_undoes_encode(message in a_message(FEW)) {
         let bytes = encode(&message);
         prop_assert_eq!(decode(&bytes), Ok(message));
+    }
+
+    #[test]
+    fn bep50_50_2_p32_a_message_of_a_topic_names_it_and_reads_as_any_other(
+        message in a_message(FEW),
+        topic in a_key(),
+    ) {
+        let mut bytes = Vec::new();
+        encode_in_topic(&message, &topic, &mut bytes);
+        prop_assert_eq!(topic_of(&bytes), Some(topic));
+        prop_assert_eq!(topic_of(&encode(&message)), None);
+        let read = decode(&bytes);
+        match message.body {
+            // What `c` takes may be missing elsewhere.
+            Body::Response { .. } => prop_assert!(read.is_ok() && bytes.len() <= MAX_DATAGRAM),
+            _ => prop_assert_eq!(read, Ok(message)),
+        }
     }
 
     #[test]

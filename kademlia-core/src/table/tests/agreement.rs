@@ -41,6 +41,7 @@ fn config(n: u16) -> TableConfig {
         per_subnet_in_bucket: [0, 1, 2, 4][usize::from(n >> 2 & 3)],
         per_subnet: [0, 3, 8, 16][usize::from(n >> 4 & 3)],
         replacements: [0, 1, 3, 8][usize::from(n >> 6 & 3)],
+        near: [0, 8][usize::from(n >> 8 & 1)],
         ..rules()
     }
 }
@@ -101,7 +102,7 @@ fn same<const N: usize>(table: &Table<Key<N>>, model: &Model<N>, now: Instant) -
     };
     let mut found = Vec::new();
     for bucket in table.buckets() {
-        prop_assert!(bucket.entries.len() <= model.k);
+        prop_assert!(bucket.entries.len() <= model.capacity(bucket.index));
         let start = found.len();
         found.extend(bucket.entries.iter().map(known));
         found[start..].sort_by_key(|known| known.contact.key);
@@ -147,7 +148,7 @@ fn closest<const N: usize>(
 }
 
 fn cases() -> impl Strategy<Value = (usize, u16, Vec<Step>)> {
-    (prop_oneof![Just(1), Just(8), Just(20)], 0_u16..256, vec(any::<Step>(), 0..120))
+    (prop_oneof![Just(1), Just(8), Just(20)], 0_u16..512, vec(any::<Step>(), 0..120))
 }
 
 proptest! {

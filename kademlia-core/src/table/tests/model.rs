@@ -75,14 +75,38 @@ impl<const N: usize> Model<N> {
             .or_else(|| crowd(self.entries.clone(), self.config.per_subnet))
     }
 
+    pub(super) fn capacity(&self, bucket: usize) -> usize {
+        if bucket + 2 < self.depth { self.k } else { self.k.max(self.config.near) }
+    }
+
+    fn is_full(&self, key: &Key<N>) -> bool {
+        self.mates(key).len() == self.capacity(self.bucket(key))
+    }
+
     fn room(&mut self, key: &Key<N>) -> bool {
-        while self.mates(key).len() == self.k {
+        while self.is_full(key) {
             if self.bucket(key) + 1 != self.depth || self.depth == Key::<N>::BITS {
                 return false;
             }
             self.depth += 1;
+            if self.depth > 2 {
+                self.shrink(self.depth - 3);
+            }
         }
         true
+    }
+
+    fn shrink(&mut self, bucket: usize) {
+        let mut mates = self.entries.clone();
+        mates.retain(|known| self.bucket(&known.contact.key) == bucket);
+        mates.sort_by_key(|known| (known.failures >= self.config.bad_after, Reverse(known.seen)));
+        let surplus = mates.split_off(self.k.min(mates.len()));
+        for known in surplus.into_iter().rev() {
+            self.remove(&known.contact.key);
+            if known.failures < self.config.bad_after {
+                self.wait(known);
+            }
+        }
     }
 
     fn wait(&mut self, known: Known<N>) {
@@ -110,7 +134,7 @@ impl<const N: usize> Model<N> {
     }
 
     fn promote(&mut self, key: &Key<N>) -> Option<Contact<Key<N>>> {
-        if self.mates(key).len() == self.k {
+        if self.is_full(key) {
             return None;
         }
         let fits = |known: &&Known<N>| {
@@ -175,7 +199,7 @@ impl<const N: usize> Model<N> {
             let mates = model.mates(&key).into_iter().filter(|known| model.quality(known, now) == quality);
             mates.min_by_key(|known| known.seen)
         };
-        if self.mates(&key).len() == self.k
+        if self.is_full(&key)
             && let Some(bad) = least_recent(self, Quality::Bad)
         {
             self.remove(&bad.contact.key);
@@ -215,7 +239,7 @@ impl<const N: usize> Model<N> {
         let splits = self.bucket(&contact.key) + 1 == self.depth && self.depth < Key::<N>::BITS;
         let place = match self.get(&contact.key) {
             Some(known) => known.contact.addr != contact.addr && !is_good(&known),
-            None => splits || mates.len() < self.k || mates.iter().any(|known| !is_good(known)),
+            None => splits || !self.is_full(&contact.key) || mates.iter().any(|known| !is_good(known)),
         };
         contact.key != self.local
             && !waits

@@ -1,0 +1,45 @@
+//! Values of Rust types (feature `serde`).
+
+use kademlia_core::Key;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::put::PutError;
+use crate::dht::{Dht, Stored};
+use crate::item::{Item, NotAType, RawValue};
+
+/// Why a value of a Rust type was not put.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PutValueError {
+    /// It has no form in bencode, or a longer one than can be stored.
+    #[error(transparent)]
+    Value(#[from] NotAType),
+    /// It was not put anywhere.
+    #[error(transparent)]
+    Put(#[from] PutError),
+}
+
+impl Dht {
+    /// Puts a value of any type that serde can turn into bencode, as an immutable item, once. Gives back where it is
+    /// found, and who took it.
+    ///
+    /// # Errors
+    /// [`PutValueError`].
+    pub async fn put_value<T: Serialize + ?Sized + Sync>(
+        &self,
+        value: &T,
+    ) -> Result<(Key<20>, Stored), PutValueError> {
+        let item = Item::Immutable(RawValue::serialize(value)?);
+        Ok((item.target(), self.put(item).await?))
+    }
+
+    /// Looks for an immutable item and reads it as a type; `None` if nobody has it.
+    ///
+    /// # Errors
+    /// [`NotAType`]: it is there, and is something else.
+    pub async fn get_value<T: DeserializeOwned>(&self, target: Key<20>) -> Result<Option<T>, NotAType> {
+        let found = self.get(target).next().await;
+        found.map(|item| item.value().deserialize()).transpose()
+    }
+}

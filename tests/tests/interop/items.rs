@@ -1,0 +1,152 @@
+//! BEP 33, 44 and 51 beside foreign nodes: items both ways, scrapes and samples; and a network of twenty strangers.
+
+use std::net::SocketAddr;
+
+use bittorrent_profile::Dht;
+use bittorrent_profile::dht::Port;
+use bittorrent_profile::item::{Item, MutableItem, RawValue, Salt, SecretKey};
+use tokio::time::timeout;
+
+use crate::client::{Client, Kind};
+use crate::{DEADLINE, acquainted, found, hash, peer, port, reader, server, stored};
+
+const SEED: [u8; 32] = [7; 32];
+
+fn text(text: &str) -> RawValue {
+    RawValue::string(text).unwrap()
+}
+
+fn version(salt: &str, seq: i64, value: &str) -> Item {
+    let salt = Salt::new(salt.as_bytes()).unwrap();
+    Item::Mutable(MutableItem::sign(&SecretKey::from_seed(&SEED), salt, seq, text(value)).into())
+}
+
+/// What a search of ours finds under the item's target.
+async fn got(dht: &Dht, item: &Item) -> Option<(RawValue, Option<i64>)> {
+    let search = match item {
+        Item::Immutable(_) => dht.get(item.target()),
+        Item::Mutable(item) => dht.get_mutable(item.key, item.salt),
+    };
+    let found = timeout(DEADLINE, search.finish()).await.expect("searches end").found?;
+    Some((found.value().clone(), found.seq()))
+}
+
+/// Puts through ours, and tells who took it.
+async fn put(dht: &Dht, item: Item) -> Vec<SocketAddr> {
+    let stored = timeout(DEADLINE, dht.put(item)).await.expect("puts end").unwrap();
+    assert!(stored.refused.is_empty(), "{stored:?}");
+    let mut accepted: Vec<_> = stored.accepted.iter().map(|contact| contact.addr).collect();
+    accepted.sort();
+    accepted
+}
+
+/// What they put a client of ours gets, and what it put they get, and every node takes it.
+async fn put_and_get(kind: Kind) {
+    let (ours, router) = server().await;
+    let mut foreign = [Client::start(kind, router).await, Client::start(kind, router).await];
+    acquainted(&ours, &[&foreign[0], &foreign[1]]).await;
+    let client = reader(router).await;
+    let mut everybody = vec![router, foreign[0].addr, foreign[1].addr];
+    everybody.sort();
+
+    let theirs = Item::Immutable(text("from them"));
+    assert!(foreign[0].put("from them", None, "", 0).await >= 1);
+    assert_eq!(got(&client, &theirs).await, Some((text("from them"), None)));
+    let own = Item::Immutable(text("from us"));
+    assert_eq!(put(&client, own.clone()).await, everybody);
+    assert_eq!(foreign[1].get(&own).await, Some(("from us".to_owned(), None)));
+
+    for salt in ["", "a salt"] {
+        let theirs = version(salt, 1, "first");
+        assert!(foreign[0].put("first", Some(SEED), salt, 1).await >= 1);
+        let (value, seq) = got(&client, &theirs).await.expect("found");
+        assert_eq!(value, text("first"));
+        let next = version(salt, seq.unwrap() + 1, "second");
+        assert_eq!(put(&client, next.clone()).await, everybody, "a newer version of theirs");
+        let (value, again) = foreign[1].get(&next).await.expect("found");
+        assert_eq!((value.as_str(), again), ("second", next.seq()));
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the programs of tests/interop: .ci/run installs them and runs this by name"]
+async fn bep44_our_items_and_libtorrent_s() {
+    put_and_get(Kind::Libtorrent).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the programs of tests/interop: .ci/run installs them and runs this by name"]
+async fn bep44_our_items_and_bittorrent_dht_s() {
+    put_and_get(Kind::BittorrentDht).await;
+}
+
+/// libtorrent samples us, we sample libtorrent, and each has what the other says.
+#[tokio::test]
+#[ignore = "needs the programs of tests/interop: .ci/run installs them and runs this by name"]
+async fn bep51_our_samples_and_libtorrent_s() {
+    let (ours, router) = server().await;
+    let mut foreign = Client::start(Kind::Libtorrent, router).await;
+    acquainted(&ours, &[&foreign]).await;
+    let client = reader(router).await;
+    let announced = timeout(DEADLINE, client.announce_once(hash(9), Port::Number(port(7009)))).await;
+    let announced = announced.expect("announcements end").unwrap();
+    assert_eq!(announced.accepted.len(), 2, "{announced:?}");
+
+    let (samples, num) = foreign.sample(router).await;
+    assert_eq!((samples, num), (vec![hash(9).to_string()], 1));
+    let sampled = client.sample(foreign.addr, foreign.id.into()).await.unwrap();
+    let samples = sampled.samples.expect("libtorrent samples");
+    assert_eq!((samples.info_hashes, samples.num), (vec![hash(9)], 1));
+}
+
+/// Ours and libtorrent's filters add up to one count.
+#[tokio::test]
+#[ignore = "needs the programs of tests/interop: .ci/run installs them and runs this by name"]
+async fn bep33_our_filters_and_libtorrent_s() {
+    let (ours, router) = server().await;
+    let mut foreign = Client::start(Kind::Libtorrent, router).await;
+    acquainted(&ours, &[&foreign]).await;
+    assert!(foreign.announce_seed(hash(10), 7010).await >= 1);
+    let client = reader(router).await;
+    let scraped = timeout(DEADLINE, client.scrape(hash(10))).await.expect("scrapes end").unwrap();
+    assert!(scraped.counting >= 1, "{scraped:?}");
+    assert!(scraped.scrape.seeds.contains(peer(0).ip()), "{scraped:?}");
+    assert!((scraped.seeds() - 1.0).abs() < 0.1 && scraped.peers() < 0.1, "{scraped:?}");
+}
+
+/// Twenty libtorrent sessions, and one of ours that comes late: it finds what is there, is found, and is made use of.
+#[tokio::test]
+#[ignore = "needs the programs of tests/interop: .ci/run installs them and runs this by name"]
+async fn a_late_node_of_ours_is_a_full_member_of_a_network_of_twenty_libtorrent_sessions() {
+    let mut strangers = vec![Client::alone(Kind::Libtorrent).await];
+    let router = strangers[0].addr;
+    for _ in 1..20 {
+        let mut next = Client::start(Kind::Libtorrent, router).await;
+        // A session that answers a stranger does not keep him: left alone, these would never form a network.
+        next.meet(strangers.iter().map(|stranger| stranger.addr)).await;
+        strangers.push(next);
+    }
+    assert!(strangers[3].announce(hash(11), 7011).await >= 1);
+    assert!(strangers[4].put("old", None, "", 0).await >= 1);
+
+    let ours = crate::server_through(router).await;
+    timeout(DEADLINE, ours.bootstrapped()).await.expect("it joins").unwrap();
+    assert_eq!(found(&ours, hash(11)).await, [peer(7011)], "what was there before");
+    assert_eq!(got(&ours, &Item::Immutable(text("old"))).await, Some((text("old"), None)));
+
+    let announced = timeout(DEADLINE, ours.announce_once(hash(12), Port::Number(port(7012)))).await;
+    let announced = announced.expect("announcements end").unwrap();
+    assert!(announced.accepted.len() >= 8, "{announced:?}");
+    assert_eq!(strangers[17].get_peers(hash(12)).await, [peer(7012)]);
+    let new = Item::Immutable(text("new"));
+    assert!(put(&ours, new.clone()).await.len() >= 8);
+    assert_eq!(strangers[18].get(&new).await, Some(("new".to_owned(), None)));
+
+    // With twenty-one nodes each is among the eight nearest to more than every third key.
+    let mut kept = 0;
+    for n in 13..33 {
+        assert!(strangers[usize::from(n) % 20].announce(hash(n), 7000 + u16::from(n)).await >= 1);
+        kept += usize::from(!stored(&ours, hash(n)).await.is_empty());
+    }
+    assert!(kept >= 1, "others store at our node");
+}
