@@ -196,12 +196,12 @@ impl Walk {
             Some(_) if !serve_backlog && about_points >= ABOUT_ONE_POINT && self.fresh.len() < RESERVE => None,
             Some(point) if !serve_backlog => {
                 self.for_backlog = 0;
-                let (key, addr) = self.fresh.take_nearest(&point)?;
+                let (key, addr) = self.fresh.take_nearest(&point, &self.frontier)?;
                 Some((key, addr, point))
             }
             _ => {
                 self.for_backlog += 1;
-                let (key, addr) = self.fresh.take_first()?;
+                let (key, addr) = self.fresh.take_first(&self.frontier)?;
                 Some((key, addr, key))
             }
         }

@@ -31,7 +31,7 @@ pub struct Stored<K> {
 }
 
 /// Offers kept before those are dropped that no path of the lookup wants any more.
-const OFFERS: usize = 64;
+const OFFERS: usize = 40;
 
 /// The outcome of one storing request.
 pub(crate) enum Outcome {

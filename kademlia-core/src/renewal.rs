@@ -21,9 +21,9 @@ pub struct RenewalConfig {
 }
 
 impl Default for RenewalConfig {
-    /// Every 15 minutes, half of what Mainline's nodes remember; 22 requests a second: a thousand things in 20 minutes (T23).
+    /// Every 15 minutes, half of what Mainline's nodes remember; 20 requests a second: a thousand things in 20 minutes (T23).
     fn default() -> Self {
-        RenewalConfig { interval: Duration::from_secs(15 * 60), retry: Duration::from_secs(60), budget: 22 }
+        RenewalConfig { interval: Duration::from_secs(15 * 60), retry: Duration::from_secs(60), budget: 20 }
     }
 }
 
@@ -259,6 +259,28 @@ mod tests {
         let pauses: Vec<_> = starts.windows(2).map(|pair| pair[1].0.since(pair[0].0).as_secs()).collect();
         assert!(pauses[0] < 70 && pauses[2] > 200, "{pauses:?}");
         assert!(pauses.iter().all(|pause| *pause <= 1_040), "{pauses:?}");
+    }
+
+    #[test]
+    fn bep44_44_9_a_thing_may_have_an_interval_of_its_own() {
+        let mut renewals = with(2, 0);
+        renewals.set_interval(&1, Duration::from_secs(3_600));
+        let starts = publish(&mut renewals, Duration::from_secs(6 * 3_600), |_| 10, true);
+        let count = |wanted| starts.iter().filter(|(_, item, _)| *item == wanted).count();
+        assert!(
+            (22..=28).contains(&count(0)) && (6..=8).contains(&count(1)),
+            "{} and {}",
+            count(0),
+            count(1)
+        );
+        // 25 things every 15 minutes leave each 5 requests; every hour, 20.
+        let effort_of = |interval| {
+            let mut renewals = with(25, 1);
+            (0..25).for_each(|item| renewals.set_interval(&item, Duration::from_secs(interval)));
+            renewals.poll(Instant::ZERO).unwrap().1
+        };
+        assert_eq!(effort_of(900), Effort::Plain);
+        assert_eq!(effort_of(3_600), Effort::Dense);
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Default for Settings {
             driver: DriverConfig::default(),
             dht: Dht {
                 renewal: Duration::from_secs(15 * 60),
-                renewal_budget: 22,
+                renewal_budget: 20,
                 requery: Duration::from_secs(15),
             },
             changes: Arc::default(),

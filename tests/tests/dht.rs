@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use bittorrent_profile::dht::{Announced, Builder, Port};
+use bittorrent_profile::dht::{Builder, Port, Stored};
 use bittorrent_profile::{Dht, InfoHash, NodeId, node_id};
 use kademlia_core::runtime::RequestFailure;
 use kademlia_core::{Family, Key, Keyspace};
@@ -37,7 +37,7 @@ fn router() -> [String; 1] {
 
 /// The eight servers closest to a torrent took its announcement. So did others, on the other paths: in a network as
 /// small as these, nearly all.
-async fn holds_at_the_closest(announced: &Announced, servers: &[Dht], announcer: usize, info_hash: InfoHash) {
+async fn holds_at_the_closest(announced: &Stored, servers: &[Dht], announcer: usize, info_hash: InfoHash) {
     let target = Key::from(info_hash);
     let mut others = Vec::new();
     for (n, server) in servers.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! BEP 45: one host at several addresses, over the in-memory network.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may fail loudly")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

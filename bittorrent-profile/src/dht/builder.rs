@@ -121,7 +121,7 @@ impl Builder {
         self
     }
 
-    /// Requests per second that all announcements of this node together may take in the long run (default: 22; 0 for no
+    /// Requests per second that all announcements of this node together may take in the long run (default: 20; 0 for no
     /// limit). With more than that pays for, each is made with less effort, and then more rarely.
     #[must_use]
     pub fn renewal_budget(mut self, requests: u32) -> Self {

@@ -29,6 +29,46 @@
 //!
 //! *Bans.* Asking one node the same again and again gets an address banned there. Searches for one info hash at the same
 //! time share one lookup, and a search repeated within [`Builder::requery`] gets the answers that are at hand.
+//!
+//! # Values
+//! Besides peers, nodes keep values of up to 1,000 bytes (BEP 44). An immutable one is found under its hash:
+//!
+//! ```no_run
+//! # async fn example(dht: bittorrent_profile::Dht) -> Result<(), Box<dyn std::error::Error>> {
+//! use bittorrent_profile::item::{Item, RawValue};
+//!
+//! let item = Item::from(RawValue::string("Hello World!")?);
+//! let stored = dht.put(item.clone()).await?;
+//! println!("{} on {} nodes", item.target(), stored.accepted.len());
+//! let found = dht.get(item.target()).finish().await.found;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A mutable one is found under its owner's public key, and only he can put the next version. [`Dht::get_mutable`] streams
+//! versions, each newer than the one before; [`Dht::update`] changes what is there, whoever else does at the same time:
+//!
+//! ```no_run
+//! # async fn example(dht: bittorrent_profile::Dht) -> Result<(), Box<dyn std::error::Error>> {
+//! use bittorrent_profile::item::{RawValue, Salt, SecretKey};
+//!
+//! let owner = SecretKey::generate()?;
+//! let visits = |old: Option<&RawValue>| old.and_then(|old| old.deserialize().ok()).unwrap_or(0);
+//! let updated = dht
+//!     .update(&owner, Salt::default(), |old| RawValue::serialize(&(visits(old) + 1_i64)).ok())
+//!     .await?;
+//! // Nodes forget it after two hours, unless somebody keeps it alive.
+//! let keeping = dht.keep(updated.item)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! *Nothing is secret, and nothing stays.* Whoever knows the hash or the public key reads the value, and whoever has it can
+//! [keep](Dht::keep) it. What nobody keeps is gone after two hours, and nothing can be deleted. *Nothing is certain either:*
+//! nodes do not vote. A change made with [`Dht::update`] is safe once that returns, as long as all writers use it; [its
+//! documentation](Dht::update) says what else it takes.
+//!
+//! [`Dht::resolve`] and [`Dht::publish_torrent`] are BEP 46: links to torrents that change.
 
 mod announce;
 mod builder;
@@ -61,7 +101,7 @@ pub use renew::Announcement;
 pub use sample::Sampled;
 pub use scrape::Scraped;
 pub use state::{DhtState, FamilyState};
-pub use stored::{Stored, Stored as Announced};
+pub use stored::Stored;
 pub use sweep::{Collected, Sweep};
 pub use topic::{PublishError, Subscription};
 

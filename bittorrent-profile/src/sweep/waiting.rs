@@ -59,19 +59,23 @@ impl Fresh {
         self.nodes.keys().next().copied()
     }
 
-    pub(super) fn take_first(&mut self) -> Option<(Key<20>, SocketAddr)> {
-        let first = self.nodes.pop_first()?;
-        self.behind = self.behind.saturating_sub(1);
-        Some(first)
+    pub(super) fn take_first(&mut self, frontier: &Frontier) -> Option<(Key<20>, SocketAddr)> {
+        let (key, addr) = self.nodes.pop_first()?;
+        self.behind -= usize::from(frontier.is_past(&key));
+        Some((key, addr))
     }
 
-    /// One of those that share the most bits with `at`: the one before it or the one after.
-    pub(super) fn take_nearest(&mut self, at: &Key<20>) -> Option<(Key<20>, SocketAddr)> {
-        let before = self.nodes.range(..at).next_back().map(|(key, _)| *key);
-        let after = self.nodes.range(at..).next().map(|(key, _)| *key);
-        let key = before.into_iter().chain(after).max_by_key(|key| key.common_prefix(at))?;
+    /// One of those that share the most bits with `point`: the one before it or the one after.
+    pub(super) fn take_nearest(
+        &mut self,
+        point: &Key<20>,
+        frontier: &Frontier,
+    ) -> Option<(Key<20>, SocketAddr)> {
+        let before = self.nodes.range(..point).next_back().map(|(key, _)| *key);
+        let after = self.nodes.range(point..).next().map(|(key, _)| *key);
+        let key = before.into_iter().chain(after).max_by_key(|key| key.common_prefix(point))?;
         let addr = self.nodes.remove(&key)?;
-        self.behind -= usize::from(key < *at);
+        self.behind -= usize::from(frontier.is_past(&key));
         Some((key, addr))
     }
 }

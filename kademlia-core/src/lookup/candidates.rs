@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use super::window::{Rules, Window};
+use crate::address::CompactAddr;
 use crate::contact::Contact;
 use crate::key::Keyspace;
 
@@ -35,11 +36,13 @@ pub(super) enum Claim {
     Taken,
 }
 
+/// 51 bytes for keys of 160 bits: a lookup is mostly these (T14).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate<K> {
-    contact: Contact<K>,
+    key: K,
+    addr: CompactAddr,
     /// The first 64 bits of its distance to the target.
-    distance: u64,
+    distance: [u8; 8],
     state: State,
     hop: u8,
     bound: bool,
@@ -49,7 +52,7 @@ pub(super) struct Candidate<K> {
 
 impl<K: Copy> Candidate<K> {
     pub(super) fn contact(&self) -> Contact<K> {
-        self.contact
+        Contact { key: self.key, addr: self.addr.get() }
     }
 
     /// How many referrals led to it.
@@ -60,7 +63,7 @@ impl<K: Copy> Candidate<K> {
 
 impl<K> Candidate<K> {
     pub(super) fn distance(&self) -> u64 {
-        self.distance
+        u64::from_be_bytes(self.distance)
     }
 
     pub(super) fn is_bound(&self) -> bool {
@@ -68,11 +71,11 @@ impl<K> Candidate<K> {
     }
 
     fn ip(&self) -> IpAddr {
-        self.contact.addr.ip()
+        self.addr.get().ip()
     }
 
-    fn is_pending_at(&self, addr: SocketAddr) -> bool {
-        self.contact.addr == addr && matches!(self.state, State::Asked | State::Stalled)
+    fn is_pending_at(&self, addr: CompactAddr) -> bool {
+        self.addr == addr && matches!(self.state, State::Asked | State::Stalled)
     }
 }
 
@@ -116,9 +119,10 @@ impl<K: Keyspace> Candidates<K> {
     }
 
     fn find(&self, contact: &Contact<K>) -> Result<usize, usize> {
+        let addr = CompactAddr::new(contact.addr);
         self.list.binary_search_by(|held| {
-            let by_distance = self.target.cmp_distance(&held.contact.key, &contact.key);
-            by_distance.then_with(|| held.contact.addr.cmp(&contact.addr))
+            let by_distance = self.target.cmp_distance(&held.key, &contact.key);
+            by_distance.then_with(|| held.addr.cmp(&addr))
         })
     }
 
@@ -133,8 +137,10 @@ impl<K: Keyspace> Candidates<K> {
                 _ => return,
             }
         }
-        let distance = self.target.head() ^ contact.key.head();
-        self.list.insert(at, Candidate { contact, distance, state: State::Fresh, hop, bound, member: false });
+        let Contact { key, addr } = contact;
+        let distance = (self.target.head() ^ key.head()).to_be_bytes();
+        let (addr, state) = (CompactAddr::new(addr), State::Fresh);
+        self.list.insert(at, Candidate { key, addr, distance, state, hop, bound, member: false });
     }
 
     /// The next step towards an answer from everyone the rules want. `elsewhere` tells how other paths stand to a
@@ -147,7 +153,7 @@ impl<K: Keyspace> Candidates<K> {
             let Some(current) = rest.first_mut() else { break };
             current.member = false;
             let candidate = *current;
-            if window.is_full(candidate.distance) {
+            if window.is_full(candidate.distance()) {
                 break;
             }
             if !window.wants(&candidate) || matches!(candidate.state, State::Failed | State::Struck) {
@@ -159,11 +165,14 @@ impl<K: Keyspace> Candidates<K> {
                 continue;
             }
             match candidate.state {
-                State::Fresh => match self.claim(&candidate.contact).max(elsewhere(&candidate.contact)) {
-                    Claim::Free => return Choice::Fresh(candidate.contact),
-                    Claim::Contested => pending = true,
-                    Claim::Taken => self.strike(at),
-                },
+                State::Fresh => {
+                    let contact = candidate.contact();
+                    match self.claim(&contact).max(elsewhere(&contact)) {
+                        Claim::Free => return Choice::Fresh(contact),
+                        Claim::Contested => pending = true,
+                        Claim::Taken => self.strike(at),
+                    }
+                }
                 State::Asked | State::Answered => {
                     pending |= candidate.state == State::Asked;
                     current.member = true;
@@ -186,11 +195,11 @@ impl<K: Keyspace> Candidates<K> {
     /// Whether a fresh contact may be asked: no address twice, so that nobody can be made a target by many names,
     /// and no key twice unless its first address proved wrong.
     pub(super) fn claim(&self, contact: &Contact<K>) -> Claim {
-        let mut claim = Claim::Free;
+        let (mut claim, addr) = (Claim::Free, CompactAddr::new(contact.addr));
         for held in &self.list {
             let asked = !matches!(held.state, State::Fresh | State::Struck);
-            let same_key = held.contact.key == contact.key;
-            if (asked && held.contact.addr == contact.addr) || (same_key && held.state == State::Answered) {
+            let same_key = held.key == contact.key;
+            if (asked && held.addr == addr) || (same_key && held.state == State::Answered) {
                 return Claim::Taken;
             }
             if same_key && matches!(held.state, State::Asked | State::Stalled) {
@@ -209,6 +218,7 @@ impl<K: Keyspace> Candidates<K> {
 
     /// Moves the candidate that was asked at `addr` into a state; gives back the one it left, and its hop.
     pub(super) fn turn(&mut self, addr: SocketAddr, state: State) -> Option<(State, u8)> {
+        let addr = CompactAddr::new(addr);
         let candidate = self.list.iter_mut().find(|held| held.is_pending_at(addr))?;
         Some((core::mem::replace(&mut candidate.state, state), candidate.hop))
     }
@@ -231,7 +241,7 @@ pub(super) fn chosen<'a, K: Keyspace>(
     let mut window = Window::new(rules);
     let mut chosen = Vec::new();
     for candidate in answered {
-        if window.is_full(candidate.distance) {
+        if window.is_full(candidate.distance()) {
             break;
         }
         let members = chosen.iter().map(|member: &&Candidate<K>| member.ip());

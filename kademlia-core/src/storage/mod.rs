@@ -74,8 +74,8 @@ pub enum NoRoom {
     Bytes,
 }
 
-/// A store of records. Synchronous and bounded: every call but [`recenter`](Storage::recenter) costs at most the
-/// logarithm of what is held, plus the records under one key.
+/// A store of records. Synchronous and bounded: every call but [`recenter`](Storage::recenter) and
+/// [`sample_keys`](Storage::sample_keys) costs at most the logarithm of what is held, plus the records under one key.
 ///
 /// Time is an argument and may not go back. A record is never read after it expired; it counts against its limits until
 /// [`expire`](Storage::expire) has removed it.
@@ -106,7 +106,8 @@ pub trait Storage<K, R: Record> {
     /// Appends at most `n` records under `key` to `out`: all, or a random choice spread evenly over the slots' order.
     fn read(&self, now: Instant, key: &K, n: usize, rng: &mut Rng, out: &mut Vec<R>);
 
-    /// Appends at most `n` different keys that hold records to `out`: neighbours from a random place on.
+    /// Appends at most `n` different keys that hold records to `out`: neighbours from a random one on, each as likely as
+    /// any other. May take time in proportion to the number of keys: callers keep what they get for a while.
     fn sample_keys(&self, now: Instant, n: usize, rng: &mut Rng, out: &mut Vec<K>);
 
     /// Removes expired records. Stops soon after it looked at `work` records; [`next_expiry`](Storage::next_expiry)

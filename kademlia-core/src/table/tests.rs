@@ -148,7 +148,7 @@ fn bep5_5_13_one_bucket_at_first_and_only_the_own_one_splits() {
 #[test]
 fn bep50_50_1_the_last_two_buckets_hold_more_and_a_bucket_that_is_neither_keeps_the_best() {
     let mut table = Table::new(LOCAL, 1, TableConfig { near: 8, per_subnet: 0, ..rules() });
-    let mut insert = |table: &mut Table<Small>, keys: core::ops::Range<u8>| {
+    let insert = |table: &mut Table<Small>, keys: core::ops::Range<u8>| {
         for key in keys {
             table.answered(minutes(key.into()), at(key), None);
             table.check().unwrap();

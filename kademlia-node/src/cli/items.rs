@@ -29,7 +29,7 @@ pub(crate) struct Get {
     #[arg(long, value_name = "PUBLIC", conflicts_with = "target")]
     pub(crate) key: Option<PublicKey>,
     /// Which of the owner's items
-    #[arg(long, value_name = "TEXT", value_parser = salt, requires = "key")]
+    #[arg(long, value_name = "TEXT", value_parser = salt, requires = "key", conflicts_with = "target")]
     pub(crate) salt: Option<Salt>,
     /// Write the value's bencode
     #[arg(long, conflicts_with = "json")]
@@ -116,9 +116,14 @@ impl std::str::FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("magnet:")) {
-            return text.parse().map(Target::Link).map_err(|error: bittorrent_profile::link::NotATorrentLink| error.to_string());
+            return text
+                .parse()
+                .map(Target::Link)
+                .map_err(|error: bittorrent_profile::link::NotATorrentLink| error.to_string());
         }
-        text.parse().map(Target::Hash).map_err(|_| "expected 40 hexadecimal digits or a magnet link".to_owned())
+        text.parse()
+            .map(Target::Hash)
+            .map_err(|_| "expected 40 hexadecimal digits or a magnet link".to_owned())
     }
 }
 

@@ -1,6 +1,6 @@
 //! `kad announce`: telling the network that this host shares a torrent.
 
-use bittorrent_profile::dht::{Announce, Announced, Port};
+use bittorrent_profile::dht::{Announce, Port, Stored};
 use bittorrent_profile::{Dht, InfoHash};
 use serde::Serialize;
 
@@ -32,7 +32,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    fn of(announced: &Announced) -> Self {
+    fn of(announced: &Stored) -> Self {
         Tally {
             accepted: announced.accepted.len(),
             refused: announced.refused.len(),
@@ -137,7 +137,7 @@ async fn one_round(
     announce: Announce,
     output: &Output,
     interrupt: &mut Interrupt,
-) -> anyhow::Result<Option<Announced>> {
+) -> anyhow::Result<Option<Stored>> {
     output.progress("storing", None, "");
     tokio::select! {
         biased;
@@ -147,7 +147,7 @@ async fn one_round(
 }
 
 /// Who took it, node by node.
-fn report(announced: &Announced, output: &Output) -> anyhow::Result<Tally> {
+fn report(announced: &Stored, output: &Output) -> anyhow::Result<Tally> {
     for contact in &announced.accepted {
         line(output, written(contact), "accepted", None)?;
     }

@@ -88,7 +88,12 @@ pub(crate) async fn run(args: &cli::Get, output: &Output, mut interrupt: Interru
 }
 
 /// Reads to the end, or as long as there is time and patience; nothing can be better than an immutable item.
-async fn read(mut search: ItemSearch, args: &cli::Get, output: &Output, interrupt: &mut Interrupt) -> ItemSummary {
+async fn read(
+    mut search: ItemSearch,
+    args: &cli::Get,
+    output: &Output,
+    interrupt: &mut Interrupt,
+) -> ItemSummary {
     let deadline = Instant::now() + args.join.timeout;
     output.progress("looking", None, "");
     loop {
@@ -118,7 +123,10 @@ fn write(item: &Item, info_hash: Option<String>, raw: bool, output: &Output) -> 
             stdout.write_all(string)?;
             // What is text ends with a line; other bytes are left as they are.
             let ends = string.ends_with(b"\n") || str::from_utf8(string).is_err();
-            return Ok(if ends { stdout.flush()? } else { writeln!(stdout)? });
+            if !ends {
+                writeln!(stdout)?;
+            }
+            return Ok(stdout.flush()?);
         }
         (None, _) => show::tree(&shown),
     };
@@ -143,7 +151,8 @@ fn told(summary: &ItemSummary) -> String {
         Some(Item::Immutable(_)) => format!("found on {holders} nodes"),
         Some(Item::Mutable(item)) => format!("version {} found on {holders} nodes", item.seq),
     };
-    let counted = |count: &usize, what: &str| if *count > 0 { format!(" · {count} {what}") } else { String::new() };
+    let counted =
+        |count: &usize, what: &str| if *count > 0 { format!(" · {count} {what}") } else { String::new() };
     let older = counted(outdated, "have an older one");
     let false_ones = counted(invalid, "answered with something else");
     let forked = if summary.forked { " · its owner gave this number to other values too" } else { "" };

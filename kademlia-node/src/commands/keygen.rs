@@ -49,8 +49,10 @@ pub(super) fn load(path: &Path) -> Result<SecretKey, Failure> {
 }
 
 fn import(source: &Path) -> Result<SecretKey, Failure> {
-    let bytes = if source == Path::new("-") { read(io::stdin().lock()) } else { File::open(source).and_then(read) };
-    let bytes = bytes.map_err(|error| Failure::usage(format!("cannot read {}: {error}", source.display())))?;
+    let bytes =
+        if source == Path::new("-") { read(io::stdin().lock()) } else { File::open(source).and_then(read) };
+    let bytes =
+        bytes.map_err(|error| Failure::usage(format!("cannot read {}: {error}", source.display())))?;
     let failure = || Failure::new(Exit::BadData, "expected 64 bytes or 128 hexadecimal digits");
     parse(&bytes).ok_or_else(failure)
 }
@@ -120,7 +122,9 @@ mod tests {
             assert_eq!(parse(text.as_bytes()).unwrap().public().to_string(), PUBLIC);
         }
         assert_eq!(parse(&raw[..]).unwrap().public().to_string(), PUBLIC);
-        for other in ["", &EXPANDED[2..], &EXPANDED[1..], &EXPANDED.replace('e', "g"), &EXPANDED.replace("e0", "+0")] {
+        for other in
+            ["", &EXPANDED[2..], &EXPANDED[1..], &EXPANDED.replace('e', "g"), &EXPANDED.replace("e0", "+0")]
+        {
             assert!(parse(other.as_bytes()).is_none(), "{other}");
         }
     }

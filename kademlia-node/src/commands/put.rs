@@ -146,7 +146,12 @@ fn value(args: &cli::Put) -> Result<RawValue, Failure> {
     value.map_err(|error| Failure::new(Exit::BadData, format!("this value cannot be put: {error}")))
 }
 
-async fn put(dht: &Dht, value: RawValue, key: Option<&SecretKey>, args: &cli::Put) -> anyhow::Result<Outcome> {
+async fn put(
+    dht: &Dht,
+    value: RawValue,
+    key: Option<&SecretKey>,
+    args: &cli::Put,
+) -> anyhow::Result<Outcome> {
     let salt = args.salt.unwrap_or_default();
     let (item, stored) = match (key, args.seq) {
         (None, _) => {
@@ -207,7 +212,8 @@ fn report(outcome: &Outcome, output: &Output) -> anyhow::Result<Tally> {
     output.data("item", &ItemLine { target, key, seq: item.seq(), previous: *previous }, text)?;
     if output.is_json() {
         let accepted = stored.accepted.iter().map(|node| (node, "accepted", None));
-        let refused = stored.refused.iter().map(|(node, code, text)| (node, "refused", Some((*code, text.as_str()))));
+        let refused =
+            stored.refused.iter().map(|(node, code, text)| (node, "refused", Some((*code, text.as_str()))));
         let no_answer = stored.no_answer.iter().map(|node| (node, "no answer", None));
         for (node, outcome, error) in accepted.chain(refused).chain(no_answer) {
             let (code, text) = error.unzip();
@@ -272,7 +278,8 @@ mod tests {
     fn refusals_are_counted_by_reason() {
         let reasons = [((203, "bad token".to_owned()), 1), ((302, "newer".to_owned()), 2)].into();
         let tally = Tally { accepted: 15, refused: 3, no_answer: 2, reasons, ..Tally::default() };
-        let expected = "stored on 15 of 20 nodes · 1 refused (203 bad token) · 2 refused (302 newer) · 2 no answer";
+        let expected =
+            "stored on 15 of 20 nodes · 1 refused (203 bad token) · 2 refused (302 newer) · 2 no answer";
         assert_eq!(tally.to_string(), expected);
     }
 }

@@ -17,7 +17,8 @@ const PUBLIC: &str = "77ff84905a91936367c01360803104f92432fcd904a43511876df5cdf3
 
 /// Runs it with this on its stdin.
 fn feed(command: &mut Command, input: &[u8]) -> Output {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
     child.wait_with_output().unwrap()
 }
@@ -64,7 +65,9 @@ fn bep44_44_2_values_come_from_files_and_stdin_and_may_be_any_bencode() {
     assert!(stdout(&got).contains("list\n  - 1\n  - two\n"), "{}", stdout(&got));
     let put = feed(&mut kad(&format!("put - {join}")), b"Hello World!");
     assert_eq!(stdout(&put), format!("target {HELLO}\n"));
-    for (bad, flags) in [(vec![b'x'; 997], ""), (b"d1:bi1e1:ai1ee".to_vec(), "--bencode"), (b"i1".to_vec(), "--bencode")] {
+    for (bad, flags) in
+        [(vec![b'x'; 997], ""), (b"d1:bi1e1:ai1ee".to_vec(), "--bencode"), (b"i1".to_vec(), "--bencode")]
+    {
         let refused = feed(&mut kad(&format!("put - {flags} {join}")), &bad);
         assert_eq!(code(&refused), 7, "{}", stderr(&refused));
         assert!(stderr(&refused).contains("cannot be put"), "{}", stderr(&refused));
@@ -80,7 +83,12 @@ fn bep44_44_6_a_key_owns_versions() {
     import(&key);
     let put = |rest: &str| run(&format!("put --key {} --salt blog {rest} {join}", key.display()));
     let first = put("one");
-    assert!(stdout(&first).ends_with("   seq 1\n") && code(&first) == 0, "{}{}", stdout(&first), stderr(&first));
+    assert!(
+        stdout(&first).ends_with("   seq 1\n") && code(&first) == 0,
+        "{}{}",
+        stdout(&first),
+        stderr(&first)
+    );
     let second = put("two");
     assert!(stdout(&second).ends_with("   seq 1 → 2\n"), "{}", stdout(&second));
     let again = put("two");
@@ -120,7 +128,10 @@ fn keys_are_only_their_owners_and_never_shown() {
     let made = run(&format!("keygen {} --json", other.display()));
     let line: Value = serde_json::from_str(&stdout(&made)).unwrap();
     assert_eq!(line["public"].as_str().unwrap().len(), 64);
-    assert_eq!(code(&feed(&mut kad(&format!("keygen {} --import -", dir.path().join("x").display())), b"junk")), 7);
+    assert_eq!(
+        code(&feed(&mut kad(&format!("keygen {} --import -", dir.path().join("x").display())), b"junk")),
+        7
+    );
     assert_eq!(code(&run("put x --key /no/such/file")), 2);
 }
 

@@ -141,7 +141,7 @@ impl Kept {
     async fn round(&self, inner: &Inner, effort: Effort) -> Round {
         let known = lock(&self.item).clone();
         let (survey, took) =
-            Reader::of(inner).read(Survey::beyond(known), Some(effort), |_, _, _| {}).await?;
+            Reader::of(inner).read(Survey::beyond(&known), Some(effort), |_, _, _| {}).await?;
         let item = self.adopt(&survey);
         let copies = survey.holders();
         if survey.has_copies_enough() && self.may_rest() {

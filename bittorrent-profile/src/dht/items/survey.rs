@@ -101,8 +101,8 @@ impl Survey {
     }
 
     /// For an item of which this version is at hand, and need not be sent by anybody (44.8).
-    pub(super) fn beyond(known: Item) -> Self {
-        Survey { known: known.seq(), versions: vec![known.clone()], ..Survey::new(Sought::of(&known)) }
+    pub(super) fn beyond(known: &Item) -> Self {
+        Survey { known: known.seq(), versions: vec![known.clone()], ..Survey::new(Sought::of(known)) }
     }
 
     pub(super) fn sought(&self) -> &Sought {

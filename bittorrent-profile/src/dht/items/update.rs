@@ -26,6 +26,8 @@ use crate::item::{Item, MutableItem, RawValue, Salt, SecretKey, mutable_target};
 
 /// Attempts of one update. With five writers and a tenth of all datagrams lost, the last to succeed takes about ten.
 const ATTEMPTS: u32 = 24;
+/// Writes of one version that nobody else disputes, and too few nodes take.
+const INSISTENCE: u32 = 4;
 /// The number of an item's first version.
 const FIRST: i64 = 1;
 /// The pause of who is not in the lead, once to three times this, at first; it doubles each time.
@@ -92,7 +94,9 @@ impl Dht {
         salt: Salt,
         change: impl FnMut(Option<&RawValue>) -> Option<RawValue> + Send,
     ) -> Result<Updated, UpdateError> {
-        Update { inner: &self.inner, owner, salt, change, written: None, pause: FIRST_PAUSE }.run().await
+        Update { inner: &self.inner, owner, salt, change, written: None, pause: FIRST_PAUSE, insisted: 0 }
+            .run()
+            .await
     }
 }
 
@@ -104,6 +108,7 @@ struct Update<'a, F> {
     /// What was written last.
     written: Option<Written>,
     pause: Duration,
+    insisted: u32,
 }
 
 struct Written {
@@ -175,12 +180,15 @@ impl<F: FnMut(Option<&RawValue>) -> Option<RawValue>> Update<'_, F> {
         let next = || seq.map_or(Some(FIRST), |seq| seq.checked_add(1)).ok_or(UpdateError::Exhausted);
         if let Some(ours) = self.written.as_ref().filter(|ours| ours.is(newest)) {
             let (value, previous) = (ours.item.value.clone(), ours.previous);
-            return Ok(Some(if survey.is_forked() {
-                Draft { value, seq: next()?, previous, cas: Cas::Older }
-            } else {
-                // Too few have it, and nobody has another: the same again.
-                Draft { value, seq: ours.item.seq, previous, cas: Cas::None }
-            }));
+            if survey.is_forked() {
+                return Ok(Some(Draft { value, seq: next()?, previous, cas: Cas::Older }));
+            }
+            // Too few have it, and nobody has another: the same again.
+            self.insisted += 1;
+            if self.insisted >= INSISTENCE {
+                return Err(UpdateError::NotStored(ours.stored.clone()));
+            }
+            return Ok(Some(Draft { value, seq: ours.item.seq, previous, cas: Cas::None }));
         }
         let old = newest.map(|newest| &newest.value);
         let value = match (self.change)(old) {
@@ -231,4 +239,55 @@ fn is_safe(stored: &Stored, item: &MutableItem) -> bool {
         is_most(all.iter().filter(|(_, accepted)| *accepted).count(), all.len())
     };
     stored.conflicts() == 0 && !stored.accepted.is_empty() && safe_in(Family::V4) && safe_in(Family::V6)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use kademlia_core::{Contact, Key};
+
+    use super::*;
+
+    fn item() -> MutableItem {
+        let value = RawValue::canonical(b"i1e".to_vec());
+        MutableItem::sign(&SecretKey::from_seed(&[1; 32]), Salt::default(), 1, value)
+    }
+
+    /// The `n`th nearest node, of IPv6 from 100 on.
+    fn node(n: u8) -> Contact<Key<20>> {
+        let mut key = mutable_target(&item().key, &item().salt).to_bytes();
+        key[1] ^= n;
+        let ip = if n < 100 { [20, 0, 0, n].into() } else { [0x2a00, 0, 0, 0, 0, 0, 0, n.into()].into() };
+        Contact::new(Key::new(key), SocketAddr::new(ip, 1))
+    }
+
+    fn nodes(which: impl IntoIterator<Item = u8>) -> Vec<Contact<Key<20>>> {
+        which.into_iter().map(node).collect()
+    }
+
+    #[test]
+    fn bep44_44_7_a_write_is_safe_if_nearly_all_of_the_nearest_took_it_and_nobody_has_another() {
+        let safe = |stored: &Stored| is_safe(stored, &item());
+        let all = Stored { accepted: nodes(0..20), ..Stored::default() };
+        assert!(safe(&all));
+        assert!(!safe(&Stored::default()), "nobody is no majority");
+        let refused = |code| Stored { refused: vec![(node(30), code, String::new())], ..all.clone() };
+        assert!(!safe(&refused(301)) && !safe(&refused(302)), "however far away");
+        assert!(safe(&refused(202)), "who takes no items has no say");
+        let but = |silent: u8| Stored {
+            accepted: nodes(silent..20),
+            no_answer: nodes(0..silent),
+            ..Stored::default()
+        };
+        assert!(safe(&but(2)) && !safe(&but(3)), "six of the eight nearest");
+        let far = Stored { no_answer: nodes(20..40), ..all.clone() };
+        assert!(safe(&far), "the others do not decide");
+        let dual = |silent: u8| Stored {
+            accepted: nodes((0..20).chain(100 + silent..120)),
+            no_answer: nodes(100..100 + silent),
+            ..Stored::default()
+        };
+        assert!(safe(&dual(2)) && !safe(&dual(3)), "32.1: each network for itself");
+    }
 }

@@ -301,6 +301,22 @@ fn t7_over_budget_the_farthest_key_gives_way_to_nearer_ones_only() {
 }
 
 #[test]
+fn sampled_keys_are_drawn_from_all_however_close_together_they_lie() {
+    let mut store = Store::default();
+    store.recenter(Key::new([0x40]));
+    for key in 0x40..0x48 {
+        store.insert(Instant::ZERO, Key::new([key]), note(0, v4(0, key)), Instant::NEVER).unwrap();
+    }
+    let (mut rng, mut times) = (Rng::from_number(1), [0; 8]);
+    for _ in 0..8_000 {
+        let mut sample = vec![];
+        store.sample_keys(Instant::ZERO, 2, &mut rng, &mut sample);
+        sample.iter().for_each(|key| times[usize::from(key.to_bytes()[0] - 0x40)] += 1);
+    }
+    assert!(times.iter().all(|times| (1_800..2_200).contains(times)), "{times:?}");
+}
+
+#[test]
 fn expiry_does_a_bounded_amount_of_work_and_says_that_more_is_left() {
     let mut store = Store::default();
     for key in 0..10 {

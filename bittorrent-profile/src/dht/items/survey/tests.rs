@@ -91,7 +91,7 @@ fn bep44_44_3_signatures_verified_for_one_item_are_bounded() {
 
 #[test]
 fn bep44_44_8_who_has_our_version_need_not_prove_it() {
-    let mut survey = Survey::beyond(version(5, "x"));
+    let mut survey = Survey::beyond(&version(5, "x"));
     assert_eq!((survey.known_seq(), survey.holders()), (Some(5), 0));
     survey.told(1, Some(&version(5, "x")));
     survey.told(2, Some(&version(4, "x")));
@@ -131,7 +131,7 @@ fn bep44_44_9_copies_suffice_if_more_than_eight_have_it_and_all_of_the_nearest()
     for (lacking, copies, enough) in
         [(None, 9, true), (None, 8, false), (Some(7), 12, false), (Some(8), 12, true)]
     {
-        let mut survey = Survey::beyond(version(2, "x"));
+        let mut survey = Survey::beyond(&version(2, "x"));
         for n in 0..copies {
             survey.told(n, (Some(n) != lacking).then_some(&version(2, "x")));
         }
@@ -141,12 +141,12 @@ fn bep44_44_9_copies_suffice_if_more_than_eight_have_it_and_all_of_the_nearest()
 
 #[test]
 fn bep44_44_9_only_holders_of_the_newest_version_and_eligible_nodes_count() {
-    let mut survey = Survey::beyond(version(2, "x"));
+    let mut survey = Survey::beyond(&version(2, "x"));
     for n in 0..12 {
         survey.told(n, Some(&version(if n == 3 { 1 } else { 2 }, "x")));
     }
     assert!(!survey.has_copies_enough(), "one of the nearest has an older one");
-    let mut survey = Survey::beyond(version(2, "x"));
+    let mut survey = Survey::beyond(&version(2, "x"));
     for n in 0..12 {
         let parts = ItemParts { seq: Some(2), ..ItemParts::default() };
         survey.hear(node(&survey, n), n != 3, (n != 3).then_some(&parts));
@@ -156,7 +156,7 @@ fn bep44_44_9_only_holders_of_the_newest_version_and_eligible_nodes_count() {
 
 #[test]
 fn bep32_32_1_each_network_has_its_own_nearest() {
-    let mut survey = Survey::beyond(version(2, "x"));
+    let mut survey = Survey::beyond(&version(2, "x"));
     let parts = ItemParts { seq: Some(2), ..ItemParts::default() };
     for n in 0..12 {
         survey.hear(node(&survey, n), true, Some(&parts));
