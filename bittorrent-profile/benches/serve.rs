@@ -20,6 +20,7 @@ const TARGETS: usize = 1_024;
 fn serving(criterion: &mut Criterion) {
     let mut config = Config::default();
     config.inbound.per_ip = 0;
+    config.strangers.per_ip = 0;
     let mut node = full_node(config, NOW);
     let mut rng = Rng::from_number(2);
     let targets: Vec<Key<20>> = (0..TARGETS).map(|_| Key::random(&mut rng)).collect();

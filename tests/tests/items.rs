@@ -101,7 +101,7 @@ async fn bep44_44_1_an_immutable_item_is_put_and_found() {
     assert_eq!(search.next().await, Some(item.clone()));
     assert_eq!(search.next().await, None, "nothing is better than the only one");
     let summary = search.finish().await;
-    assert_eq!((summary.found, summary.invalid), (Some(item), 0));
+    assert_eq!((summary.found.as_ref(), summary.invalid), (Some(&item), 0));
     // The reader has just come and knows few: he asks around the target only.
     assert!((6..=stored.accepted.len()).contains(&summary.holders), "{summary:?}");
     assert!(summary.asked >= summary.answered && summary.answered >= summary.holders && summary.hops > 0);
@@ -198,7 +198,7 @@ async fn bep44_44_9_an_item_is_forgotten_after_two_hours_and_kept_until_withdraw
         assert!(world.copies(kept.target()).await >= 8, "after {hour} half hours");
     }
     assert_eq!(world.copies(left.target()).await, 0);
-    assert_eq!(keeper.kept(), [kept.clone()]);
+    assert_eq!(keeper.kept(), std::slice::from_ref(&kept));
     keeping.withdraw();
     assert_eq!(keeper.kept(), []);
     sleep(2 * HOUR + HOUR / 10).await;

@@ -87,7 +87,7 @@ impl fmt::Debug for Sweep {
 
 /// Something that the walk waited for.
 enum Ended {
-    Asked(SocketAddr, Result<(Contact<Key<20>>, Response), RequestFailure>),
+    Asked(SocketAddr, Result<(Contact<Key<20>>, Box<Response>), RequestFailure>),
     Found(Key<20>, Result<Vec<Contact<Key<20>>>, RequestFailure>),
 }
 
@@ -140,7 +140,7 @@ async fn run(
 async fn ask(handle: MainlineHandle, contact: Contact<Key<20>>, target: Key<20>) -> Ended {
     let request = Request::SampleInfohashes { target, want: Families::NONE };
     let answered = handle.request(contact.addr, Some(contact.key), request).await;
-    Ended::Asked(contact.addr, answered.map(|answered| (answered.from, answered.response)))
+    Ended::Asked(contact.addr, answered.map(|answered| (answered.from, answered.response.into())))
 }
 
 async fn find(handle: MainlineHandle, family: Family, target: Key<20>) -> Ended {

@@ -1,5 +1,7 @@
 //! How far a walk has come.
 
+use std::collections::BTreeMap;
+
 use kademlia_core::{Key, Keyspace};
 
 /// Bits of a key.
@@ -15,16 +17,23 @@ const ENOUGH: usize = 8;
 /// it up.
 const WIDEST: usize = 2;
 const NARROWEST: usize = 3;
+/// Regions ahead that are remembered; more than requests at once ever need.
+const MOST_REGIONS: usize = 4_096;
 
-/// The first point of the keyspace about which nobody has been heard.
+/// Where regions begin, and where they end; `None` for the keyspace's own end. Each is everybody who shares some first bits,
+/// so that two of them are either apart or one within the other.
+type Regions = BTreeMap<Key<20>, Option<Key<20>>>;
+
+/// The first point of the keyspace about which too little has been heard.
 ///
 /// A node that is asked for the contacts nearest to a point names, if they reach as far as itself, all of them in the
 /// region around the point where it and they part: of so near a region its table holds everybody.
 #[derive(Debug)]
 pub(super) struct Frontier {
     at: Option<Key<20>>,
-    /// The depth that an answer about this point gave, while another is waited for.
-    first: Option<usize>,
+    /// Regions ahead in which one node named everybody, and regions in which a second one did.
+    pub(super) once: Regions,
+    pub(super) known: Regions,
     /// How many bits the eighth neighbours of nodes share with them, and one more.
     depths: Vec<usize>,
     next: usize,
@@ -32,7 +41,13 @@ pub(super) struct Frontier {
 
 impl Frontier {
     pub(super) fn new() -> Self {
-        Frontier { at: Some(Key::ZERO), first: None, depths: Vec::new(), next: 0 }
+        Frontier {
+            at: Some(Key::ZERO),
+            once: Regions::new(),
+            known: Regions::new(),
+            depths: Vec::new(),
+            next: 0,
+        }
     }
 
     /// Where it is; `None` beyond the last point.
@@ -45,8 +60,18 @@ impl Frontier {
     pub(super) fn ahead(&self, regions: usize) -> Option<Key<20>> {
         let at = self.at?;
         let Some(depth) = self.usual_depth() else { return Some(at) };
-        let further = (0..regions).try_fold(at, |point, _| after(point, depth));
+        let further = (0..regions).try_fold(at, |point, _| self.skip_known(after(point, depth)?));
         Some(further.unwrap_or(at))
+    }
+
+    /// The first point from this one on that lies in no known region.
+    fn skip_known(&self, mut point: Key<20>) -> Option<Key<20>> {
+        while let Some((_, end)) = self.known.range(..=point).next_back()
+            && ends_after(*end, &point)
+        {
+            point = (*end)?;
+        }
+        Some(point)
     }
 
     /// Whether `key` lies behind it.
@@ -73,20 +98,28 @@ impl Frontier {
     }
 
     /// `node` named these when asked for the contacts nearest to `target`. False if that leaves the frontier in its place: it
-    /// takes two answers to move it, and whoever knows the neighbourhood better decides.
+    /// takes two answers to know a region, and whoever knows the neighbourhood better decides.
     pub(super) fn answered(&mut self, target: &Key<20>, node: &Key<20>, named: &[Key<20>]) -> bool {
         let depth = depth(target, named);
         let reaches_itself = !named.is_empty() && depth <= target.common_prefix(node) + 1;
-        if self.at != Some(*target) || !reaches_itself {
+        if !reaches_itself {
             return false;
         }
-        match self.first {
-            Some(first) => self.advance(first.max(depth)),
-            None => {
-                self.first = Some(depth);
-                false
-            }
+        let (start, end) = self.region(target, depth);
+        let around = self.once.range(..=start).next_back().filter(|(_, outer)| reaches(**outer, end));
+        let agreed: Regions = if around.is_some() {
+            Regions::from([(start, end)])
+        } else {
+            self.once
+                .range(start..)
+                .take_while(|(start, _)| ends_after(end, start))
+                .map(|(s, e)| (*s, *e))
+                .collect()
+        };
+        if self.once.len() < MOST_REGIONS && self.at.is_some_and(|at| ends_after(end, &at)) {
+            self.once.insert(start, end);
         }
+        self.know(agreed)
     }
 
     /// A lookup found these nearest to `target`. Fewer than a full list are all there are, unless the network is known to be
@@ -98,19 +131,30 @@ impl Frontier {
         if found.len() < FULL && self.usual_depth().is_none() {
             self.at = None;
         } else {
-            self.advance(depth(target, found));
+            let region = self.region(target, depth(target, found));
+            self.know(Regions::from([region]));
         }
     }
 
-    /// Moves behind the region of those that share `depth` bits with the frontier.
-    fn advance(&mut self, depth: usize) -> bool {
-        let Some(at) = self.at else { return false };
+    /// Those who share `depth` bits with `point`, but neither many more nor many fewer than usually know each other.
+    fn region(&self, point: &Key<20>, depth: usize) -> (Key<20>, Option<Key<20>>) {
         let depth = match self.usual_depth() {
             Some(usual) => depth.clamp(usual.saturating_sub(WIDEST), usual + NARROWEST),
             None => depth,
         };
-        self.at = after(at, depth.min(BITS));
-        self.first = None;
+        (before(*point, depth.min(BITS)), after(*point, depth.min(BITS)))
+    }
+
+    /// Everybody in these regions is known. False if that leaves the frontier in its place.
+    fn know(&mut self, regions: Regions) -> bool {
+        self.known.extend(regions);
+        let Some(moved) = self.at.map(|at| self.skip_known(at)).filter(|moved| *moved != self.at) else {
+            return false;
+        };
+        self.at = moved;
+        for regions in [&mut self.known, &mut self.once] {
+            regions.retain(|_, end| moved.is_some_and(|at| ends_after(*end, &at)));
+        }
         true
     }
 
@@ -128,6 +172,25 @@ fn depth(center: &Key<20>, named: &[Key<20>]) -> usize {
     shared.sort_unstable_by(|a, b| b.cmp(a));
     shared.truncate(FULL);
     shared.last().map_or(0, |least| (least + 1).min(BITS))
+}
+
+fn ends_after(end: Option<Key<20>>, point: &Key<20>) -> bool {
+    end.is_none_or(|end| *point < end)
+}
+
+/// Whether a region that ends at `outer` reaches as far as one that ends at `inner`.
+fn reaches(outer: Option<Key<20>>, inner: Option<Key<20>>) -> bool {
+    outer.is_none_or(|outer| inner.is_some_and(|inner| inner <= outer))
+}
+
+/// The first key of those that share the first `bits` bits with `key`.
+fn before(key: Key<20>, bits: usize) -> Key<20> {
+    let mut bytes = key.to_bytes();
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        let kept = bits.saturating_sub(8 * at).min(8);
+        *byte &= !u8::try_from(0xff_u32 >> kept).unwrap_or_default();
+    }
+    Key::new(bytes)
 }
 
 /// The first key after those that share the first `bits` bits with `key`; `None` if these are the last.
@@ -165,6 +228,10 @@ mod tests {
     #[test]
     fn the_next_region_begins_where_one_ends() {
         assert_eq!(after(key(0, 0), 0), None, "the whole keyspace");
+        assert_eq!(
+            [0, 1, 8, 12, 16].map(|bits| before(key(0xff, 0xff), bits)),
+            [key(0, 0), key(0x80, 0), key(0xff, 0), key(0xff, 0xf0), key(0xff, 0xff)]
+        );
         assert_eq!(after(key(0, 0), 1), Some(key(0x80, 0)));
         assert_eq!(after(key(0x80, 0), 1), None);
         assert_eq!(after(key(0x12, 0x34), 8), Some(key(0x13, 0)));
@@ -184,13 +251,24 @@ mod tests {
             !frontier.answered(&key(0, 0), &key(0x80, 0), &named),
             "a node in the other half knows eight of them"
         );
-        assert!(!frontier.answered(&key(1, 0), &key(3, 0), &named), "asked about another point");
         let far = vec![key(0xff, 0); 8];
         assert!(!frontier.answered(&key(0, 0), &key(3, 0), &far), "one answer is not enough");
         assert!(frontier.answered(&key(0, 0), &key(3, 0), &named), "the one that knows more counts");
         assert_eq!(frontier.at(), Some(key(0x10, 0)));
         assert!(frontier.is_past(&key(0x0f, 0)) && !frontier.is_past(&key(0x10, 0)));
         assert!((frontier.share() - 1.0 / 16.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn regions_ahead_are_passed_when_it_comes_to_them() {
+        let mut frontier = Frontier::new();
+        // Seven in the nth 256th, and one beside it.
+        let near = |n: u8| -> Vec<_> { (1..8).map(|low| key(n, low << 5)).chain([key(n ^ 1, 0)]).collect() };
+        let mut tell = |n: u8| [0, 1].map(|_| frontier.answered(&key(n, 0), &key(n, 1), &near(n)));
+        assert_eq!(tell(1), [false, false], "the second 256th is known, but not the first");
+        assert_eq!(tell(0), [false, true]);
+        assert_eq!(frontier.at(), Some(key(2, 0)));
+        assert!(frontier.known.is_empty() && frontier.once.is_empty());
     }
 
     #[test]

@@ -103,6 +103,14 @@ fn walk(model: &mut Model, config: SweepConfig) -> Walked {
                 continue;
             }
             Step::Find(target) => {
+                println!(
+                    "DBG {} {:?} at {:?} known {:?} once {:?}",
+                    number,
+                    now,
+                    walk.frontier.at(),
+                    walk.frontier.known,
+                    walk.frontier.once.len()
+                );
                 let live = model.nodes.iter().filter(|(_, (_, node))| !node.is_dead);
                 let live = live.map(|(addr, (key, _))| Contact::new(*key, *addr));
                 let found = model.closest(&target, live);

@@ -51,10 +51,6 @@ impl Fresh {
         self.behind
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
     pub(super) fn first(&self) -> Option<Key<20>> {
         self.nodes.keys().next().copied()
     }

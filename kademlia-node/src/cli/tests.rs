@@ -106,9 +106,7 @@ fn what_makes_no_sense_is_a_usage_error() {
 #[test]
 fn ids_info_hashes_and_magnet_links_are_targets() {
     for text in [HASH.to_owned(), format!("magnet:?xt=urn:btih:{HASH}")] {
-        let Command::Find(find) = parse(&format!("find {text}")).unwrap().command else {
-            panic!("not find")
-        };
+        let Command::Find(find) = parse(&format!("find {text}")).unwrap().command else { panic!("not find") };
         assert_eq!(find.target.to_string(), HASH);
     }
 }

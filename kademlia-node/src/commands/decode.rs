@@ -87,7 +87,9 @@ fn judge(datagram: &[u8]) -> (Decoded, Tone) {
         }
         Ok(Message { body: Body::Response { .. }, .. }) => (judged("response"), Tone::Good),
         Ok(Message { body: Body::Error { .. }, .. }) => (judged("error"), Tone::Good),
-        Err(Malformed::Garbage(why)) => (Decoded { why: Some(why.to_owned()), ..judged("garbage") }, Tone::Bad),
+        Err(Malformed::Garbage(why)) => {
+            (Decoded { why: Some(why.to_owned()), ..judged("garbage") }, Tone::Bad)
+        }
         Err(Malformed::Request { code, text, .. }) => {
             (Decoded { why: Some(text.to_owned()), code: Some(code), ..judged("refused") }, Tone::Bad)
         }
@@ -99,7 +101,9 @@ fn remark(decoded: &Decoded) -> String {
     let why = why.as_deref().unwrap_or_default();
     let order = if *canonical { "" } else { ", keys out of order" };
     match (*verdict, method, code) {
-        ("garbage", ..) => format!("{bytes} bytes: garbage, met with silence: {why} (at most {MAX_INPUT} bytes are read)"),
+        ("garbage", ..) => {
+            format!("{bytes} bytes: garbage, met with silence: {why} (at most {MAX_INPUT} bytes are read)")
+        }
         ("refused", _, Some(code)) => format!("{bytes} bytes: a request, answered with error {code}: {why}"),
         (kind, Some(method), _) => format!("{bytes} bytes: a {kind}, served as {method}{order}"),
         (kind, ..) => format!("{bytes} bytes: {kind}{order}"),

@@ -37,7 +37,8 @@ fn text(line: &IdLine, checked: bool, output: &Output) -> String {
     if !checked {
         return id.clone();
     }
-    let (tone, sign, verb) = if *fits { (Tone::Good, "✔", "fits") } else { (Tone::Bad, "✘", "does not fit") };
+    let (tone, sign, verb) =
+        if *fits { (Tone::Good, "✔", "fits") } else { (Tone::Bad, "✘", "does not fit") };
     format!("{} {id} {verb} {ip}", output.paint(tone, sign))
 }
 
@@ -56,4 +57,3 @@ fn random() -> Rng {
     seed.chunks_exact_mut(8).for_each(|chunk| chunk.copy_from_slice(&number().to_le_bytes()));
     Rng::from_seed(seed)
 }
-

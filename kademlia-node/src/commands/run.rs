@@ -85,7 +85,8 @@ fn routers(args: &cli::Run, bound: &[SocketAddr]) -> Vec<String> {
     }
     // The first node of a private network has nobody to join through, and the public routers are out of its reach.
     // Nor are they in any network but Mainline.
-    let on_internet = bound.iter().any(|own| Reach::of_bound(*own) == Reach::Global) && args.network.is_none();
+    let on_internet =
+        bound.iter().any(|own| Reach::of_bound(*own) == Reach::Global) && args.network.is_none();
     if on_internet { Dht::ROUTERS.map(str::to_owned).to_vec() } else { Vec::new() }
 }
 

@@ -87,7 +87,8 @@ impl<'a> Writer<'a> {
     fn open(args: &cli::Sample, output: &'a Output) -> Result<Self, Failure> {
         let open = |path| File::create(path).map(BufWriter::new);
         let file = args.out.as_deref().map(open).transpose();
-        let file = file.map_err(|error| Failure::usage(format!("cannot write to the file of --out: {error}")))?;
+        let file =
+            file.map_err(|error| Failure::usage(format!("cannot write to the file of --out: {error}")))?;
         Ok(Writer { output, file })
     }
 
@@ -234,8 +235,7 @@ fn conclude(sweep: &Sweep, hashes: u64, took: Duration, output: &Output) -> anyh
         shares.join(", "),
     );
     let ms = span::as_millis(took);
-    let summary =
-        WalkSummary { hashes, requests, answered, sampled, failed, lookups, waiting, coverage, ms };
+    let summary = WalkSummary { hashes, requests, answered, sampled, failed, lookups, waiting, coverage, ms };
     output.summary(&summary, text)?;
     Ok(if hashes > 0 { Exit::Success } else { Exit::Nothing })
 }

@@ -47,7 +47,11 @@ fn bep51_51_1_a_node_is_sampled_and_a_network_swept() {
     let out = directory.path().join("hashes.ndjson");
     let swept = run(&format!("sample --out {} --for 30s --bootstrap {router}", out.display()));
     assert_eq!((code(&swept), stdout(&swept)), (0, String::new()), "{}", stderr(&swept));
-    assert!(stderr(&swept).contains("1 info hashes") && stderr(&swept).contains("100.0000 % of v4"), "{}", stderr(&swept));
+    assert!(
+        stderr(&swept).contains("1 info hashes") && stderr(&swept).contains("100.0000 % of v4"),
+        "{}",
+        stderr(&swept)
+    );
     let line: serde_json::Value = serde_json::from_str(fs::read_to_string(&out).unwrap().trim()).unwrap();
     assert_eq!(line["info_hash"], HASH);
     let lines = json(&format!("sample --bootstrap {router}"));
@@ -74,7 +78,10 @@ fn bep42_42_2_ids_are_checked_and_made() {
 fn a_datagram_is_shown_and_judged() {
     let shown = run(&format!("decode {PING}"));
     assert_eq!(code(&shown), 0, "{}", stderr(&shown));
-    assert_eq!(stdout(&shown), "a\n  id        6162636465666768696a30313233343536373839\nq         ping\nt         aa\ny         q\n");
+    assert_eq!(
+        stdout(&shown),
+        "a\n  id        6162636465666768696a30313233343536373839\nq         ping\nt         aa\ny         q\n"
+    );
     assert!(stderr(&shown).contains("a request, served as ping"), "{}", stderr(&shown));
 
     let directory = tempfile::tempdir().unwrap();

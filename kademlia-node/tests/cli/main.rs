@@ -7,9 +7,9 @@
 )]
 
 mod commands;
-mod items;
-mod inspect;
 mod conform;
+mod inspect;
+mod items;
 mod process;
 #[cfg(unix)]
 mod signals;

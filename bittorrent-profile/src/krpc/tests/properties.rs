@@ -187,7 +187,7 @@ fn refusal(arguments: &[(&str, Option<Tree>)]) -> Option<i64> {
         |name: &str| arguments.iter().find(|(key, _)| *key == name).and_then(|(_, value)| value.as_ref());
     let implied = matches!(value("implied_port"), Some(Tree::Int(flag)) if *flag != 0);
     let wrong =
-        arguments.iter().find(|(key, value)| !is_right(key, value.as_ref()) && !(*key == "port" && implied));
+        arguments.iter().find(|(key, value)| !(is_right(key, value.as_ref()) || *key == "port" && implied));
     match wrong {
         // A port is looked at last, when it is known whether another stands in for it.
         Some(("salt", Some(Tree::Bytes(_)))) => Some(207),

@@ -144,9 +144,9 @@ pub(super) fn nodes() -> impl Strategy<Value = Nodes> {
 #[derive(Clone, Debug)]
 enum Special {
     None,
-    Scrape(Scrape),
-    Item(ItemParts),
-    Samples(Samples),
+    Scrape(Box<Scrape>),
+    Item(Box<ItemParts>),
+    Samples(Box<Samples>),
 }
 
 fn special() -> impl Strategy<Value = Special> {
@@ -156,7 +156,7 @@ fn special() -> impl Strategy<Value = Special> {
             BloomFilter::from_bytes(bytes)
         })
     };
-    let scrape = (filter(), filter()).prop_map(|(seeds, peers)| Scrape { seeds, peers });
+    let scrape = (filter(), filter()).prop_map(|(seeds, peers)| Box::new(Scrape { seeds, peers }));
     let key = any::<[u8; 32]>().prop_map(PublicKey::new);
     let signature = bytes64().prop_map(Signature::new);
     let item = (option::of(a_value()), option::of(key), option::of(any::<i64>()), option::of(signature))
@@ -172,8 +172,8 @@ fn special() -> impl Strategy<Value = Special> {
     prop_oneof![
         3 => Just(Special::None),
         1 => scrape.prop_map(Special::Scrape),
-        1 => item.prop_map(Special::Item),
-        1 => samples.prop_map(Special::Samples),
+        1 => item.prop_map(|item| Special::Item(Box::new(item))),
+        1 => samples.prop_map(|samples| Special::Samples(Box::new(samples))),
     ]
 }
 
@@ -189,9 +189,9 @@ pub(super) fn a_response(peers: usize) -> impl Strategy<Value = Response> {
             };
             match special {
                 Special::None => plain,
-                Special::Scrape(scrape) => Response { scrape: Some(Box::new(scrape)), ..short() },
-                Special::Item(item) => Response { item: Some(Box::new(item)), ..short() },
-                Special::Samples(samples) => Response { samples: Some(Box::new(samples)), ..short() },
+                Special::Scrape(scrape) => Response { scrape: Some(scrape), ..short() },
+                Special::Item(item) => Response { item: Some(item), ..short() },
+                Special::Samples(samples) => Response { samples: Some(samples), ..short() },
             }
         })
 }

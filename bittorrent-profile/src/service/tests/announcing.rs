@@ -149,7 +149,9 @@ fn c3_bep32_32_6_a_popular_torrent_s_reply_is_full_but_not_too_long() {
 
 #[test]
 fn bep5_5_9_a_private_network_holds_one_peer_per_port() {
-    let mut node = node(ServiceConfig::default().private_network());
+    let service = MainlineService::new(ServiceConfig::default().private_network(), [1; 32]);
+    let config = Config::default().private_network();
+    let mut node = Node::new(service, Key::new(LOCAL), config, [2; 32], START);
     for port in 1..=100 {
         announce_from(&mut node, "8.8.8.8:1", 1, port);
     }

@@ -168,7 +168,10 @@ fn t7_p41_peers_and_items_share_one_budget_and_neither_starves_the_other() {
     let stores = &mut service.stores;
     let mut rng = Rng::from_number(7);
     let never = Instant::NEVER;
-    let source = |rng: &mut Rng| core::net::IpAddr::from((rng.next_u64() as u32).to_be_bytes());
+    let source = |rng: &mut Rng| {
+        let [a, b, c, d, ..] = rng.next_u64().to_be_bytes();
+        core::net::IpAddr::from([a, b, c, d])
+    };
     let item = |rng: &mut Rng| {
         let value = RawValue::string(rng.next_u64().to_be_bytes().repeat(60)).unwrap();
         StoredItem::new(Item::Immutable(value), source(rng))

@@ -120,8 +120,8 @@ fn bep51_51_1_51_2_p45_a_choice_of_many_stands_for_the_interval_whatever_the_tar
     assert!((10..=MAX_SAMPLES).contains(&first.info_hashes.len()), "{}", first.info_hashes.len());
     assert!(first.info_hashes.iter().all(|info_hash| held.contains(info_hash)));
     assert!(first.interval <= Samples::MAX_INTERVAL && first.interval > Duration::from_secs(20_000));
-    for step in 2..100 {
-        let again = sample(&mut node, after(step), step as u8);
+    for step in 2..100_u8 {
+        let again = sample(&mut node, after(step.into()), step);
         assert_eq!(again.info_hashes, first.info_hashes, "no fast enumeration");
     }
     let request = Request::SampleInfohashes { target: Key::new([1; 20]), want: Families::NONE };

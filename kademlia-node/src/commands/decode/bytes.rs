@@ -20,7 +20,7 @@ fn hex(text: &[u8]) -> Option<Vec<u8>> {
     let colons = text.split(|byte| *byte == b':').all(|pair| pair.len() == 2);
     let digits: Option<Vec<u8>> = text
         .iter()
-        .filter(|byte| !byte.is_ascii_whitespace() && !(colons && **byte == b':'))
+        .filter(|byte| !(byte.is_ascii_whitespace() || colons && **byte == b':'))
         .map(|byte| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
         .collect();
     let (pairs, []) = digits.as_ref()?.as_chunks::<2>() else { return None };

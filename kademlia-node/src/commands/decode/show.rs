@@ -113,7 +113,10 @@ mod tests {
         assert_eq!(shown["r"]["values"][0], "1.2.3.4:6881");
         assert_eq!((&shown["t"], &shown["r"]["token"]), (&"aa".into(), &"ff00".into()));
         let tree = tree(&shown);
-        assert!(tree.starts_with("r\n  id        6162") && tree.ends_with("t         aa\ny         r"), "{tree}");
+        assert!(
+            tree.starts_with("r\n  id        6162") && tree.ends_with("t         aa\ny         r"),
+            "{tree}"
+        );
         assert!(tree.contains("  values\n    - 1.2.3.4:6881"), "{tree}");
     }
 

@@ -47,7 +47,7 @@ impl Figures {
         self.found as f64 / self.read as f64
     }
 
-    fn and(mut self, other: Figures) -> Self {
+    fn and(mut self, other: &Figures) -> Self {
         self.found += other.found;
         self.read += other.read;
         self.found_early += other.found_early;
@@ -131,7 +131,7 @@ async fn write(scene: Scene, dht: Dht, items: Vec<Item>, end: Instant) -> Figure
         });
     }
     for one in rounds.join_all().await {
-        figures = figures.and(one);
+        figures = figures.and(&one);
     }
     figures
 }
@@ -189,7 +189,7 @@ async fn play(scene: Scene) -> Figures {
     }
     let mut figures = Figures::default();
     for one in reading.join_all().await.into_iter().chain(writers.join_all().await) {
-        figures = figures.and(one);
+        figures = figures.and(&one);
     }
     all.shutdown().await;
     figures
