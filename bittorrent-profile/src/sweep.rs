@@ -41,7 +41,8 @@ const UNABLE_PAUSE: Duration = Samples::MAX_INTERVAL;
 /// How a [`Walk`] goes about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SweepConfig {
-    /// Requests per second, in the long run and at any time; at least one. 10: a node that knows nobody's hurry.
+    /// Requests per second at most, in the long run and at any time; at least one. By default 10, which sees a million nodes
+    /// in a day. A walk finds some twenty nodes a second, whatever more is allowed.
     pub rate: u32,
     /// Requests in flight; at least one.
     pub outstanding: usize,

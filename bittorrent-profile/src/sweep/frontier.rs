@@ -32,8 +32,8 @@ type Regions = BTreeMap<Key<20>, Option<Key<20>>>;
 pub(super) struct Frontier {
     at: Option<Key<20>>,
     /// Regions ahead in which one node named everybody, and regions in which a second one did.
-    pub(super) once: Regions,
-    pub(super) known: Regions,
+    once: Regions,
+    known: Regions,
     /// How many bits the eighth neighbours of nodes share with them, and one more.
     depths: Vec<usize>,
     next: usize,
@@ -53,15 +53,6 @@ impl Frontier {
     /// Where it is; `None` beyond the last point.
     pub(super) const fn at(&self) -> Option<Key<20>> {
         self.at
-    }
-
-    /// A point so many regions of the usual size ahead of it; itself, where that is beyond the last point or there is no
-    /// usual size yet.
-    pub(super) fn ahead(&self, regions: usize) -> Option<Key<20>> {
-        let at = self.at?;
-        let Some(depth) = self.usual_depth() else { return Some(at) };
-        let further = (0..regions).try_fold(at, |point, _| self.skip_known(after(point, depth)?));
-        Some(further.unwrap_or(at))
     }
 
     /// The first point from this one on that lies in no known region.
@@ -277,7 +268,6 @@ mod tests {
         let ten_bits: Vec<_> = (0..8).map(|n| key(0, 0x20 + n)).collect();
         (0..ENOUGH).for_each(|_| frontier.measure(&key(0, 0), &ten_bits));
         assert_eq!(frontier.usual_depth(), Some(11));
-        assert_eq!(frontier.ahead(2), Some(key(0, 0x40)));
         let far: Vec<_> = (0..8).map(|n| key(0x80 + n, 0)).collect();
         assert!(!frontier.answered(&key(0, 0), &key(0, 1), &far));
         assert!(frontier.answered(&key(0, 0), &key(0, 1), &far));

@@ -16,8 +16,10 @@ use transport_mem::{Birth, LinkModel, NodeIndex, Payload, Simulation, Step as Ha
 
 type Net = Simulation<Mainline, MainlineService>;
 
-/// Longer than any run here: upkeep is not what is looked at.
+/// As long as a peer is held.
 const DAY: Duration = Duration::from_secs(86_400);
+/// Longer than any run here: upkeep is not what is looked at.
+const AGES: Duration = Duration::from_secs(100 * 86_400);
 
 fn node(birth: &Birth<Key<20>>, config: &Arc<Config>) -> Node<Mainline, MainlineService> {
     let mut rng = Rng::from_seed(birth.seed);
@@ -30,7 +32,7 @@ fn node(birth: &Birth<Key<20>>, config: &Arc<Config>) -> Node<Mainline, Mainline
 /// A network of long standing, and one node more that only asks.
 fn network(seed: u64, nodes: u32) -> (Net, NodeIndex) {
     let mut config = Config::default();
-    (config.table.keepalive, config.table.good_for, config.table.refresh) = (DAY, 2 * DAY, DAY);
+    (config.table.keepalive, config.table.good_for, config.table.refresh) = (AGES, AGES, AGES);
     let reader = Arc::new(Config { read_only: true, ..config.clone() });
     let config = Arc::new(config);
     let mut simulation = Simulation::new(seed, LinkModel::internet());
@@ -194,7 +196,7 @@ fn collected(nodes: u32, hashes: usize, rounds: u32, loss: f64) -> f64 {
 
 #[test]
 fn bep51_51_2_a_sweep_collects_what_a_small_network_holds() {
-    assert!(collected(400, 2_000, 4, 0.0) >= 0.99);
+    assert!(collected(400, 2_000, 2, 0.0) >= 0.99);
 }
 
 #[test]
@@ -205,5 +207,5 @@ fn bep51_51_2_a_sweep_with_loss_asks_nobody_twice() {
 #[test]
 #[ignore = "full size: .ci/run runs it in release"]
 fn bep51_51_2_a_sweep_of_ten_thousand_nodes_collects_fifty_thousand_hashes() {
-    assert!(collected(10_000, 50_000, 4, 0.0) >= 0.99);
+    assert!(collected(10_000, 50_000, 2, 0.0) >= 0.99);
 }
