@@ -48,9 +48,12 @@ fn network(seed: u64, nodes: u32) -> (Net, NodeIndex) {
     (simulation, sweeper)
 }
 
-/// Every hash is announced by some node, as deployed clients do: to the eight closest.
+/// Every hash is announced to the eight closest nodes, as deployed clients do. By one of their neighbours, which has the
+/// shortest way to them.
 fn announce_all(simulation: &mut Net, nodes: u32, hashes: usize, rng: &mut Rng) -> BTreeSet<InfoHash> {
     let all: BTreeSet<InfoHash> = (0..hashes).map(|_| <Key<20>>::random(rng).into()).collect();
+    let census = simulation.census();
+    let places: BTreeMap<_, _> = (0..nodes).map(|n| (address_v4(n), n as NodeIndex)).collect();
     for chunk in all.iter().collect::<Vec<_>>().chunks(1_000) {
         for info_hash in chunk {
             let info_hash = **info_hash;
@@ -61,7 +64,8 @@ fn announce_all(simulation: &mut Net, nodes: u32, hashes: usize, rng: &mut Rng) 
             });
             let options = LookupOptions { effort: Some(Effort::Plain), ..LookupOptions::default() };
             let request = Request::get_peers(info_hash, Families::NONE);
-            simulation.call(rng.below(nodes as usize), |node, now| {
+            let neighbour = census.closest(&info_hash.into(), 1, Some(nodes as NodeIndex))[0];
+            simulation.call(places[&neighbour.addr], |node, now| {
                 node.publish(now, info_hash.into(), request, make, options).unwrap()
             });
         }
@@ -137,7 +141,7 @@ fn sweep(simulation: &mut Net, sweeper: NodeIndex, config: SweepConfig) -> (BTre
             Step::Wait(until) if running.requests.is_empty() && running.lookup.is_none() => {
                 simulation.run_until(until);
             }
-            Step::Wait(_) | Step::Rest => simulation.run_for(Duration::from_millis(2)),
+            Step::Wait(_) | Step::Rest => simulation.run_for(Duration::from_millis(5)),
             Step::Done => return (found, walk.progress()),
         }
         let now = simulation.now();
