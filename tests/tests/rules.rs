@@ -193,17 +193,21 @@ fn p18_bep32_32_6_the_largest_replies_of_a_full_node_fit() {
         }
     }
     let mut largest = 0;
-    for from in [V4, V6].map(addr) {
+    // Strangers get less than fits (T9); nodes that ours knows get all that does.
+    let now = node.now;
+    let known =
+        [Family::V4, Family::V6].map(|family| node.stack.node(family).unwrap().snapshot(now).contacts[0]);
+    let strangers = [V4, V6].map(|from| Contact::new(Key::new([9; 20]), addr(from)));
+    for asker in known.into_iter().chain(strangers) {
         for want in [Families::NONE, Family::V4.into(), Family::V6.into(), Families::BOTH] {
             for request in [
                 Request::Ping,
                 Request::FindNode { target: LOCAL, want },
                 Request::get_peers(info_hash, want),
             ] {
-                let query =
-                    engine::query(Key::new([9; 20]), TransactionId::new(&[0xff; 32]).unwrap(), request);
-                let sent = node.receive(from, &query);
-                let (_, reply) = sent.iter().find(|(to, _)| *to == from).unwrap();
+                let query = engine::query(asker.key, TransactionId::new(&[0xff; 32]).unwrap(), request);
+                let sent = node.receive(asker.addr, &query);
+                let (_, reply) = sent.iter().find(|(to, _)| *to == asker.addr).unwrap();
                 assert!(reply.len() <= 1_024, "{}: {}", reply.len(), reply.escape_ascii());
                 largest = largest.max(reply.len());
             }
