@@ -50,7 +50,7 @@ impl<P: Storage<Key<20>, Peer>, I: Storage<Key<20>, StoredItem>> MainlineService
 
     /// None for whom there is no room, as for peers.
     fn token_for_item(&mut self, target: &Key<20>, cx: &ServeContext<'_, Mainline>) -> Option<Token> {
-        let longest = StoredItem::new(self.longest.clone(), cx.from.ip());
+        let longest = StoredItem::new(Item::Immutable(RawValue::longest()), cx.from.ip());
         self.stores.items_mut(cx.local).admits(target, &longest).ok()?;
         Some(self.tokens.issue(cx.now, cx.from.ip(), target))
     }

@@ -15,7 +15,7 @@ use kademlia_core::{
     Admission, Contact, Instant, Key, NoRoom, Reply, Rng, ServeContext, Service, Storage, StorageLimits,
 };
 
-use crate::item::{Item, ItemStore, RawValue, StoredItem};
+use crate::item::{ItemStore, StoredItem};
 use crate::krpc::{ErrorCode, Families, Nodes, Refusal, Request, Response, VERSION, Version};
 use crate::mainline::Mainline;
 use crate::node_id;
@@ -96,8 +96,6 @@ pub struct MainlineService<P = PeerStore, I = ItemStore> {
     rng: Rng,
     /// What one query found, kept for its room.
     found: Vec<Peer>,
-    /// As long as an item can be: whether there is room for it decides on a token.
-    longest: Item,
     /// No timeout is wanted before.
     rests_until: Instant,
 }
@@ -128,7 +126,6 @@ impl<P: Storage<Key<20>, Peer>, I: Storage<Key<20>, StoredItem>> MainlineService
             ration: Ration::new(config.large_answers, &mut rng),
             rng,
             found: Vec::new(),
-            longest: Item::Immutable(RawValue::longest()),
             rests_until: Instant::ZERO,
         }
     }

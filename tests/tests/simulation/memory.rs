@@ -30,5 +30,5 @@ fn an_idle_node_is_small() {
 fn an_idle_node_in_a_network_of_ten_thousand_is_small() {
     let bytes = bytes_per_node(10_000);
     println!("{bytes} bytes a node in a network of 10,000");
-    assert!(bytes <= 12 * 1_024);
+    assert!(bytes <= 12_800);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kademlia_core::Record;
 
 use super::*;
-use crate::item::{ItemParts, MutableItem, Salt, SecretKey};
+use crate::item::{Item, ItemParts, MutableItem, RawValue, Salt, SecretKey};
 
 const TWO_HOURS: u64 = 2 * 60 * 60;
 

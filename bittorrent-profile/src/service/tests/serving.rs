@@ -6,7 +6,7 @@ use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 
 use super::*;
 use crate::bencode::{MAX_TOKENS, Tape};
-use crate::item::{MutableItem, Salt, SecretKey};
+use crate::item::{Item, MutableItem, RawValue, Salt, SecretKey};
 use crate::krpc::METHODS;
 
 #[test]
