@@ -33,6 +33,8 @@ pub struct Config {
     pub egress: EgressConfig,
     /// Joining the network.
     pub bootstrap: BootstrapConfig,
+    /// Peers whose [`Health`](crate::Health) is remembered, the oldest outcome gives way; with 0 it is always unknown.
+    pub health: usize,
 }
 
 /// Rules of the routing table.
@@ -241,6 +243,7 @@ impl Default for Config {
                 longest_pause: Duration::from_secs(300),
                 routers: 32,
             },
+            health: 0,
         }
     }
 }

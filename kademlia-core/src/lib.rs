@@ -7,6 +7,7 @@ mod address;
 mod config;
 mod contact;
 mod dual;
+mod health;
 mod key;
 mod lookup;
 mod message;
@@ -21,6 +22,7 @@ mod size;
 mod snapshot;
 mod storage;
 pub mod table;
+mod task;
 mod time;
 
 pub use address::{Family, Reach, subnet, wide_subnet};
@@ -30,6 +32,7 @@ pub use config::{
 };
 pub use contact::{Contact, Contacts};
 pub use dual::DualStack;
+pub use health::Health;
 pub use key::{Key, Keyspace, NotAKey};
 pub use lookup::{Effort, LookupId, LookupLimit, LookupReport};
 pub use message::{Body, MAX_TRANSACTION_ID, Message, TransactionId};
@@ -44,6 +47,7 @@ pub use size::NetworkSize;
 pub use snapshot::Snapshot;
 pub use storage::{MemoryStorage, NoRoom, Placed, Record, Storage, StorageLimits};
 pub use table::Table;
+pub use task::{Judge, Outcome, Task, TaskId, Verdict};
 pub use time::{Instant, soonest};
 
 #[cfg(feature = "runtime")]

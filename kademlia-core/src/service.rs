@@ -9,6 +9,7 @@ use crate::message::TransactionId;
 use crate::protocol::Protocol;
 use crate::rng::Rng;
 use crate::table::Table;
+use crate::task::{Outcome, Task, TaskId};
 use crate::time::Instant;
 
 /// What a node does. Storage is a parameter of the service, not of the engine.
@@ -44,6 +45,29 @@ pub trait Service<P: Protocol> {
     /// Rotation of secrets, expiry of records. Bounded work.
     fn handle_timeout(&mut self, now: Instant) {
         let _ = now;
+    }
+
+    /// The next thing that the node shall do for the service. Asked after every input until there is none, at most
+    /// 64 times; a service with more to say, or one that was poked from outside, has a
+    /// [`poll_timeout`](Service::poll_timeout) in the past.
+    fn poll_task(&mut self, now: Instant, table: &Table<P::Key>) -> Option<(TaskId, Task<P>)> {
+        let _ = (now, table);
+        None
+    }
+
+    /// How a task went; see [`Outcome`].
+    fn handle_outcome(&mut self, now: Instant, task: TaskId, outcome: Outcome<P>, table: &Table<P::Key>) {
+        let _ = (now, task, outcome, table);
+    }
+
+    /// A contact has entered the routing table. Perhaps some records belong to it (Kademlia paper, section 2.5).
+    fn contact_added(&mut self, now: Instant, contact: &Contact<P::Key>, table: &Table<P::Key>) {
+        let _ = (now, contact, table);
+    }
+
+    /// Somebody who answered a request of ours says at which address it sees us.
+    fn observed(&mut self, now: Instant, reporter: &Contact<P::Key>, seen: SocketAddr) {
+        let _ = (now, reporter, seen);
     }
 }
 

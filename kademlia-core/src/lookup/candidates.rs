@@ -3,9 +3,11 @@
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
+use super::Vouched;
 use super::window::{Rules, Window};
 use crate::address::CompactAddr;
 use crate::contact::Contact;
+use crate::health::Health;
 use crate::key::Keyspace;
 
 /// How far the lookup got with a candidate.
@@ -36,7 +38,7 @@ pub(super) enum Claim {
     Taken,
 }
 
-/// 51 bytes for keys of 160 bits: a lookup is mostly these (T14).
+/// 52 bytes for keys of 160 bits: a lookup is mostly these (T14).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate<K> {
     key: K,
@@ -46,6 +48,7 @@ pub(super) struct Candidate<K> {
     state: State,
     hop: u8,
     bound: bool,
+    health: Health,
     /// Within the window of the walk that is under way.
     member: bool,
 }
@@ -127,7 +130,8 @@ impl<K: Keyspace> Candidates<K> {
     }
 
     /// Adds a contact not heard of before. At the limit the farthest fresh candidate gives way.
-    pub(super) fn insert(&mut self, contact: Contact<K>, bound: bool, hop: u8) {
+    pub(super) fn insert(&mut self, vouched: Vouched<K>, hop: u8) {
+        let Vouched { contact, bound, health } = vouched;
         let Err(at) = self.find(&contact) else { return };
         if self.list.len() >= self.limit {
             match self.farthest_fresh() {
@@ -140,20 +144,22 @@ impl<K: Keyspace> Candidates<K> {
         let Contact { key, addr } = contact;
         let distance = (self.target.head() ^ key.head()).to_be_bytes();
         let (addr, state) = (CompactAddr::new(addr), State::Fresh);
-        self.list.insert(at, Candidate { key, addr, distance, state, hop, bound, member: false });
+        self.list.insert(at, Candidate { key, addr, distance, state, hop, bound, health, member: false });
     }
 
     /// The next step towards an answer from everyone the rules want. `elsewhere` tells how other paths stand to a
     /// contact.
     pub(super) fn next(&mut self, rules: Rules, elsewhere: impl Fn(&Contact<K>) -> Claim) -> Choice<K> {
         let mut window = Window::new(rules);
-        let mut pending = false;
+        let (mut pending, mut full) = (false, false);
+        let mut best: Option<(Health, Contact<K>)> = None;
         for at in 0..self.list.len() {
             let (nearer, rest) = self.list.split_at_mut(at);
             let Some(current) = rest.first_mut() else { break };
             current.member = false;
             let candidate = *current;
             if window.is_full(candidate.distance()) {
+                full = true;
                 break;
             }
             if !window.wants(&candidate) || matches!(candidate.state, State::Failed | State::Struck) {
@@ -168,7 +174,14 @@ impl<K: Keyspace> Candidates<K> {
                 State::Fresh => {
                     let contact = candidate.contact();
                     match self.claim(&contact).max(elsewhere(&contact)) {
-                        Claim::Free => return Choice::Fresh(contact),
+                        Claim::Free if !rules.healthy_first => return Choice::Fresh(contact),
+                        Claim::Free => {
+                            best = sounder(best, (candidate.health, contact));
+                            // Whoever is likely to answer will have its place in the result.
+                            if candidate.health != Health::Bad {
+                                window.take(&candidate);
+                            }
+                        }
                         Claim::Contested => pending = true,
                         Claim::Taken => self.strike(at),
                     }
@@ -183,7 +196,13 @@ impl<K: Keyspace> Candidates<K> {
                 State::Failed | State::Struck => {}
             }
         }
-        if pending { Choice::Pending } else { Choice::Complete }
+        match best {
+            // The last resort: everybody else has answered or failed.
+            Some((Health::Bad, contact)) if !pending && !full => Choice::Fresh(contact),
+            Some((Health::Good | Health::Unknown, contact)) => Choice::Fresh(contact),
+            _ if pending => Choice::Pending,
+            _ => Choice::Complete,
+        }
     }
 
     fn strike(&mut self, at: usize) {
@@ -230,6 +249,17 @@ impl<K: Keyspace> Candidates<K> {
 
     pub(super) fn memory(&self) -> usize {
         self.list.capacity() * size_of::<Candidate<K>>()
+    }
+}
+
+/// Whom to ask first: the nearer one, unless the other is in better health.
+fn sounder<K>(
+    best: Option<(Health, Contact<K>)>,
+    next: (Health, Contact<K>),
+) -> Option<(Health, Contact<K>)> {
+    match best {
+        Some(best) if best.0 <= next.0 => Some(best),
+        _ => Some(next),
     }
 }
 

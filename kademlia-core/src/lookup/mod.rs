@@ -15,6 +15,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::contact::Contact;
+use crate::health::Health;
 use crate::key::Keyspace;
 use crate::time::Instant;
 use candidates::{Candidate, Candidates, Choice, Claim, State, chosen};
@@ -72,6 +73,8 @@ pub(crate) struct Bounds {
     pub(crate) candidates: usize,
     pub(crate) messages: usize,
     pub(crate) time: Duration,
+    /// Between two launches, unless an answer or a failure comes first; zero for none.
+    pub(crate) stagger: Duration,
 }
 
 impl Bounds {
@@ -98,15 +101,29 @@ pub struct LookupReport<K> {
     pub hops: usize,
     /// From start to end.
     pub took: Duration,
-    /// Whether all of `closest` were confirmed. Otherwise a bound on messages or time ended the lookup, or it still runs.
+    /// Whether all of `closest` were confirmed. Otherwise a bound on messages or time ended the lookup, or a judge's word, or
+    /// it still runs.
     pub complete: bool,
     /// Whether the nodes around the target stand over four times as dense as the network's size explains: perhaps
     /// somebody put them there (T1).
     pub crowded: bool,
 }
 
-/// A contact, and whether its key is bound to its address.
-pub(crate) type Vouched<K> = (Contact<K>, bool);
+/// A contact, and what our own node can say of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Vouched<K> {
+    pub(crate) contact: Contact<K>,
+    /// Whether its key is bound to its address.
+    pub(crate) bound: bool,
+    pub(crate) health: Health,
+}
+
+impl<K> From<Contact<K>> for Vouched<K> {
+    /// A contact of which nothing is known.
+    fn from(contact: Contact<K>) -> Self {
+        Vouched { contact, bound: false, health: Health::Unknown }
+    }
+}
 
 /// One lookup. Generic over the key alone: it says whom to ask, the node knows what.
 ///
@@ -124,6 +141,10 @@ pub(crate) struct Lookup<K> {
     answered: usize,
     messages: usize,
     exhausted: bool,
+    /// The last launch's pause ends then.
+    pause: Option<Instant>,
+    /// The next launch waits for that.
+    held_back: bool,
 }
 
 #[derive(Debug)]
@@ -142,9 +163,9 @@ impl<K: Keyspace> Path<K> {
 /// Deals starting points out among paths.
 fn deal<K: Keyspace>(paths: &mut [Path<K>], contacts: impl IntoIterator<Item = Vouched<K>>) {
     let count = paths.len().max(1);
-    for (at, (contact, bound)) in contacts.into_iter().enumerate() {
+    for (at, vouched) in contacts.into_iter().enumerate() {
         if let Some(path) = paths.get_mut(at % count) {
-            path.candidates.insert(contact, bound, 1);
+            path.candidates.insert(vouched, 1);
         }
     }
 }
@@ -162,12 +183,19 @@ impl<K: Keyspace> Lookup<K> {
             answered: 0,
             messages: 0,
             exhausted: false,
+            pause: None,
+            held_back: false,
         }
     }
 
     /// The instant at which the lookup ends whatever happened.
     pub(crate) fn deadline(&self) -> Instant {
         self.started + self.bounds.time
+    }
+
+    /// When a launch that waits for the pause after the last one may take place.
+    pub(crate) fn launch_at(&self) -> Option<Instant> {
+        self.pause.filter(|_| self.held_back)
     }
 
     /// Adds starting points, nearest first, and deals them out among the paths.
@@ -195,15 +223,20 @@ impl<K: Keyspace> Lookup<K> {
         }
     }
 
-    /// What to do now. Changes nothing but to mark candidates that must not be asked.
+    /// What to do now. Changes nothing but to mark candidates that must not be asked, and whether the next one waits.
     pub(crate) fn next(&mut self, now: Instant) -> Next<K> {
         if now >= self.deadline() || self.messages >= self.bounds.messages {
             self.exhausted = true;
             return Next::Done;
         }
         let mut next = Next::Done;
+        self.held_back = false;
         for at in 0..self.paths.len() {
             match self.choose(at) {
+                Some(Choice::Fresh(_)) if self.pause.is_some_and(|end| now < end) => {
+                    self.held_back = true;
+                    next = Next::Wait;
+                }
                 Some(Choice::Fresh(contact)) => return Next::Ask(contact, at),
                 Some(Choice::Complete) => {}
                 Some(Choice::Pending) | None => next = Next::Wait,
@@ -225,14 +258,20 @@ impl<K: Keyspace> Lookup<K> {
         (may_ask || !matches!(choice, Choice::Fresh(_))).then_some(choice)
     }
 
+    /// It is over before everybody wanted has answered.
+    pub(crate) fn stop(&mut self) {
+        self.exhausted = true;
+    }
+
     /// The contact was asked on behalf of the path.
-    pub(crate) fn asked(&mut self, contact: &Contact<K>, path: usize) {
+    pub(crate) fn asked(&mut self, now: Instant, contact: &Contact<K>, path: usize) {
         if let Some(path) = self.paths.get_mut(path)
             && path.candidates.ask(contact)
         {
             path.in_flight += 1;
             self.asked += 1;
             self.messages += 1;
+            self.pause = (!self.bounds.stagger.is_zero()).then(|| now + self.bounds.stagger);
         }
     }
 
@@ -248,16 +287,18 @@ impl<K: Keyspace> Lookup<K> {
 
     /// The request to `addr` failed for good.
     pub(crate) fn failed(&mut self, addr: SocketAddr) {
+        self.pause = None;
         self.turn(addr, State::Failed);
     }
 
     /// `addr` answered and named these contacts.
     pub(crate) fn answer(&mut self, addr: SocketAddr, named: impl IntoIterator<Item = Vouched<K>>) {
         let Some((path, hop)) = self.turn(addr, State::Answered) else { return };
-        for (contact, bound) in named {
-            path.candidates.insert(contact, bound, hop.saturating_add(1));
+        for vouched in named {
+            path.candidates.insert(vouched, hop.saturating_add(1));
         }
         self.answered += 1;
+        self.pause = None;
     }
 
     /// Moves the candidate that was asked at `addr` into a state; gives back its path and its hop.

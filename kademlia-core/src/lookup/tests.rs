@@ -1,5 +1,6 @@
 //! The lookup against a network that is only a table of who knows whom.
 
+mod launches;
 mod paths;
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -14,9 +15,20 @@ use crate::rng::Rng;
 type Key2 = Key<2>;
 
 const K: usize = 4;
-const RULES: Rules = Rules { k: K, radius: 0, most: 0, bound: false, per_subnet: 0, per_wide_subnet: 0 };
-const BOUNDS: Bounds =
-    Bounds { rules: RULES, alpha: 3, candidates: 512, messages: 400, time: Duration::from_secs(20) };
+const RULES: Rules =
+    Rules { k: K, radius: 0, most: 0, bound: false, per_subnet: 0, per_wide_subnet: 0, healthy_first: false };
+const BOUNDS: Bounds = Bounds {
+    rules: RULES,
+    alpha: 3,
+    candidates: 512,
+    messages: 400,
+    time: Duration::from_secs(20),
+    stagger: Duration::ZERO,
+};
+
+fn vouched((contact, bound): (Contact<Key2>, bool)) -> Vouched<Key2> {
+    Vouched { contact, bound, health: Health::Unknown }
+}
 
 fn contact(n: u16) -> Contact<Key2> {
     let [high, low] = n.to_be_bytes();
@@ -57,7 +69,7 @@ fn run(nodes: &[Contact<Key2>], dead: &BTreeSet<SocketAddr>, target: Key2, rng: 
         knows.insert(node.addr, table_of(node, nodes, rng));
     }
     for _ in 0..3 {
-        lookup.seed([(nodes[rng.below(nodes.len())], false)]);
+        lookup.seed([nodes[rng.below(nodes.len())].into()]);
     }
     let mut flying: Vec<(Contact<Key2>, bool)> = Vec::new();
     let mut asked = Vec::new();
@@ -65,7 +77,7 @@ fn run(nodes: &[Contact<Key2>], dead: &BTreeSet<SocketAddr>, target: Key2, rng: 
     loop {
         match lookup.next(Instant::ZERO) {
             Next::Ask(contact, path) => {
-                lookup.asked(&contact, path);
+                lookup.asked(Instant::ZERO, &contact, path);
                 asked.push(contact);
                 flying.push((contact, false));
             }
@@ -82,7 +94,7 @@ fn run(nodes: &[Contact<Key2>], dead: &BTreeSet<SocketAddr>, target: Key2, rng: 
                         lookup.failed(contact.addr);
                     } else {
                         let closest = sorted(target, knows[&contact.addr].clone());
-                        lookup.answer(contact.addr, closest.into_iter().take(K).map(|named| (named, false)));
+                        lookup.answer(contact.addr, closest.into_iter().take(K).map(Vouched::from));
                     }
                 }
             }
@@ -136,13 +148,13 @@ fn fs_b10_messages_time_and_candidates_are_bounded() {
     let bounds = Bounds { messages: 5, candidates: 4, ..BOUNDS };
     let mut lookup = Lookup::new(Instant::ZERO, contact(0).key, 1, bounds);
     for n in 1..100 {
-        lookup.seed([(contact(100 - n), false)]);
+        lookup.seed([contact(100 - n).into()]);
     }
     let mut asked = Vec::new();
     loop {
         match lookup.next(Instant::ZERO) {
             Next::Ask(contact, path) => {
-                lookup.asked(&contact, path);
+                lookup.asked(Instant::ZERO, &contact, path);
                 lookup.failed(contact.addr);
                 asked.push(contact);
             }
@@ -155,17 +167,17 @@ fn fs_b10_messages_time_and_candidates_are_bounded() {
 
     let mut endless = Lookup::new(Instant::ZERO, contact(0).key, 1, Bounds { messages: 5, ..BOUNDS });
     for n in 1..100 {
-        endless.seed([(contact(n), false)]);
+        endless.seed([contact(n).into()]);
     }
     while let Next::Ask(contact, path) = endless.next(Instant::ZERO) {
-        endless.asked(&contact, path);
+        endless.asked(Instant::ZERO, &contact, path);
         endless.failed(contact.addr);
     }
     assert_eq!(endless.report(Instant::ZERO, K).messages, 5);
     assert!(!endless.report(Instant::ZERO, K).complete);
 
     let mut slow = Lookup::new(Instant::ZERO, contact(0).key, 1, BOUNDS);
-    slow.seed([(contact(1), false)]);
+    slow.seed([contact(1).into()]);
     assert!(matches!(slow.next(Instant::ZERO), Next::Ask(..)));
     assert_eq!(slow.next(Instant::from_secs(20)), Next::Done);
 }
@@ -175,10 +187,9 @@ fn a_wrong_address_for_a_key_does_not_hide_the_right_one() {
     let mut lookup = Lookup::new(Instant::ZERO, contact(0).key, 1, BOUNDS);
     let right = contact(1);
     let wrong = Contact::new(right.key, SocketAddr::from(([1, 1, 1, 1], 1)));
-    lookup.seed([(wrong, false)]);
-    lookup.seed([(right, false)]);
+    lookup.seed([wrong.into(), right.into()]);
     assert_eq!(lookup.next(Instant::ZERO), Next::Ask(wrong, 0));
-    lookup.asked(&wrong, 0);
+    lookup.asked(Instant::ZERO, &wrong, 0);
     lookup.failed(wrong.addr);
     assert_eq!(lookup.next(Instant::ZERO), Next::Ask(right, 0));
 }

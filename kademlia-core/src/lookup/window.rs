@@ -20,6 +20,8 @@ pub(crate) struct Rules {
     pub(crate) per_subnet: usize,
     /// Nodes of one /16 or /32; 0 for no limit.
     pub(crate) per_wide_subnet: usize,
+    /// Of those wanted, the healthy are asked first; those in bad health only where too few others are left.
+    pub(crate) healthy_first: bool,
 }
 
 /// A walk over candidates from nearest to farthest that takes in whoever the rules want. The nearer of two goes before

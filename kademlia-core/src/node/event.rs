@@ -22,6 +22,12 @@ pub struct LookupOptions {
     /// How hard to mislead it has to be. By default a publish is [`Hardened`](Effort::Hardened), a lookup for answers
     /// [`Reinforced`](Effort::Reinforced), any other [`Dense`](Effort::Dense).
     pub effort: Option<Effort>,
+    /// A pause between two launches, until round trips have been measured, and then their median: an answer within it
+    /// saves the next launch. Who answered or failed ends it. Without it up to α requests leave at once.
+    pub stagger: Option<Duration>,
+    /// Those in good [`Health`](crate::Health) are asked before those not known, and those in bad health only if too few
+    /// others are left.
+    pub healthy_first: bool,
 }
 
 /// Something the host may want to know. To be fetched with [`Node::poll_event`](crate::Node::poll_event).

@@ -6,6 +6,7 @@ use core::time::Duration;
 use super::Node;
 use super::maintenance::PACE;
 use crate::contact::Contact;
+use crate::health::Health;
 use crate::key::Keyspace;
 use crate::protocol::Protocol;
 use crate::service::Service;
@@ -94,7 +95,10 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     /// again, and somebody else at once.
     pub(super) fn on_unheard(&mut self, now: Instant, contact: &Contact<P::Key>, sent: Instant) {
         if self.hearing.failed(now, sent) {
-            self.table.failed(now, contact);
+            self.health.record(now, contact.addr, Health::Bad);
+            if let Some(promoted) = self.table.failed(now, contact) {
+                self.service.contact_added(now, &promoted, &self.table);
+            }
             self.maintenance.fall_due(self.table.next_due());
         } else {
             self.table.unheard(now, contact);

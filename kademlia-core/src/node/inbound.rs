@@ -4,9 +4,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use super::search::vouch;
 use super::{Answered, Failure, Named, Node};
 use crate::address::Family;
 use crate::contact::Contact;
+use crate::health::Health;
 use crate::lookup::LookupId;
 use crate::message::{Body, Message, TransactionId};
 use crate::protocol::{Codec, Malformed, Protocol};
@@ -65,6 +67,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                 self.run_searches(now);
             }
         }
+        self.run_tasks(now);
     }
 
     /// Errors go only to well-formed requests (T10): everything else that is not understood meets silence.
@@ -132,7 +135,9 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         };
         self.counters.answered += 1;
         self.on_heard(now);
+        self.health.record(now, from.addr, Health::Good);
         if let Some(seen) = observed {
+            self.service.observed(now, &from, seen);
             self.on_vote(now, from.addr, seen);
         }
         if self.service.admit(&from) == Admission::Eligible {
@@ -141,13 +146,14 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                 Insert::Added | Insert::Replaced(_) => {
                     self.maintenance.entry_added(now, &self.config.table);
                     self.found_by_others();
+                    self.service.contact_added(now, &from, &self.table);
                 }
                 _ => {}
             }
         }
         let named = self.sift(from.addr, response);
         match pending.cause {
-            Cause::Lookup(id) => self.search_answered(id, from, response, &named),
+            Cause::Lookup(id) => self.search_answered(now, id, from, response, &named),
             Cause::Store(id) => self.store_accepted(id, from.addr),
             Cause::Request(id) => {
                 let answered = Answered { from, response: response.clone(), round_trip };
@@ -186,6 +192,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         };
         self.counters.answered += 1;
         self.on_heard(now);
+        self.health.record(now, from, Health::Good);
         self.on_refused(now, &pending, code, text);
     }
 
@@ -229,7 +236,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                 && self.may_ask(contact.addr)
                 && service.admit(contact) != Admission::Refused
         });
-        let vouched: Vec<_> = usable.map(|contact| (*contact, service.is_bound(contact))).collect();
+        let vouched: Vec<_> = vouch(service, &self.health, usable.copied()).collect();
         if let Some(search) = self.searches.get_mut(id) {
             search.lookup.seed(vouched);
         }

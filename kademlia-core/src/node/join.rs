@@ -8,7 +8,7 @@ use core::time::Duration;
 use super::searches::Purpose;
 use super::{Event, Named, Node};
 use crate::contact::Contact;
-use crate::lookup::{LookupId, LookupReport};
+use crate::lookup::{LookupId, LookupReport, Vouched};
 use crate::protocol::Protocol;
 use crate::rpc::Cause;
 use crate::service::{Admission, Service};
@@ -197,7 +197,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             self.join.lookup = Some(self.start_own(now, self.local(), request, Purpose::Join));
         }
         if let Some(search) = self.join.lookup.and_then(|id| self.searches.get_mut(id)) {
-            search.lookup.seed([from].iter().chain(named.iter()).map(|contact| (*contact, false)));
+            search.lookup.seed([from].iter().chain(named.iter()).copied().map(Vouched::from));
         } else {
             for contact in named.iter() {
                 self.consider(now, contact);

@@ -8,8 +8,10 @@ mod join;
 mod maintenance;
 mod observed;
 mod outbound;
+mod reading;
 mod search;
 mod searches;
+mod tasks;
 
 pub use event::{Answered, Counters, Event, Failure, LookupOptions};
 
@@ -20,18 +22,17 @@ use core::net::SocketAddr;
 
 use crate::config::Config;
 use crate::contact::{Contact, Contacts};
-use crate::lookup::{LookupId, LookupLimit, LookupReport};
+use crate::health::HealthLog;
+use crate::lookup::{LookupId, LookupLimit};
 use crate::message::Message;
 use crate::protocol::{Codec, Protocol};
 use crate::publish::MakeRequest;
 use crate::rng::Rng;
-use crate::rpc::{
-    Cause, EgressQuota, InboundQuota, RequestId, RoundTrips, StrangerQuota, Transactions, VerifyQuota,
-};
+use crate::rpc::{Cause, EgressQuota, InboundQuota, RequestId, StrangerQuota, Transactions, VerifyQuota};
 use crate::service::{ReadOnly, Service, Ticket};
-use crate::size::{NetworkSize, Sizes};
-use crate::snapshot::Snapshot;
+use crate::size::Sizes;
 use crate::table::Table;
+use crate::task::{Judge, Tasks, Work};
 use crate::time::{Instant, soonest};
 use hearing::Hearing;
 use join::Join;
@@ -47,7 +48,7 @@ use searches::{Plan, Searches};
 /// Methods are of four classes. *Inputs* are [`handle_datagram`](Self::handle_datagram),
 /// [`handle_message`](Self::handle_message), [`handle_unreachable`](Self::handle_unreachable) and
 /// [`handle_timeout`](Self::handle_timeout); *commands* are [`expect_bootstrap`](Self::expect_bootstrap),
-/// [`bootstrap`](Self::bootstrap), [`add_contacts`](Self::add_contacts), [`lookup`](Self::lookup),
+/// [`bootstrap`](Self::bootstrap), [`add_contacts`](Self::add_contacts), [`lookup`](Self::lookup), [`find`](Self::find),
 /// [`publish`](Self::publish), [`request`](Self::request), [`respond`](Self::respond) and
 /// [`cancel`](Self::cancel); *outputs* are the `poll_` methods; the rest only read.
 ///
@@ -80,6 +81,9 @@ pub struct Node<P: Protocol, S = ReadOnly> {
     observed: Observed,
     sizes: Sizes,
     hearing: Hearing<P::Key>,
+    health: HealthLog,
+    /// What the service does of its own accord.
+    tasks: Tasks<P>,
     /// Contacts of the other address family that replies have named since they were last taken.
     foreign: Vec<Contact<P::Key>>,
     /// The other family's node knows few: ask for its contacts along with ours.
@@ -120,6 +124,8 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             observed: Observed::new(config.observed),
             sizes: Sizes::default(),
             hearing: Hearing::default(),
+            health: HealthLog::new(config.health),
+            tasks: Tasks::new(),
             foreign: Vec::new(),
             seek_foreign: false,
             outbox: VecDeque::new(),
@@ -149,6 +155,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.transactions.unreachable(now, addr);
         self.expire_requests(now);
         self.run_searches(now);
+        self.run_tasks(now);
     }
 
     /// The instant that [`poll_timeout`](Self::poll_timeout) named has come.
@@ -164,6 +171,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.maintain(now);
         self.release_replies(now);
         self.run_searches(now);
+        self.run_tasks(now);
     }
 
     // Commands.
@@ -206,7 +214,24 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         options: LookupOptions,
     ) -> Result<LookupId, LookupLimit> {
         let now = self.advance(now);
-        self.enqueue(now, Plan::find(target, request, options))
+        self.enqueue(now, Plan::find(target, request, None, options))
+    }
+
+    /// A [`lookup`](Self::lookup) for something that `judge` knows when it sees it: only the answers it takes are reported
+    /// as [`Event::Answer`], and with the one that it finishes with the lookup ends.
+    ///
+    /// # Errors
+    /// [`LookupLimit`] when too many lookups wait already.
+    pub fn find(
+        &mut self,
+        now: Instant,
+        target: P::Key,
+        request: P::Request,
+        judge: Judge<P>,
+        options: LookupOptions,
+    ) -> Result<LookupId, LookupLimit> {
+        let now = self.advance(now);
+        self.enqueue(now, Plan::find(target, request, Some(judge), options))
     }
 
     /// A lookup with `request`, then the request that `make` makes from the answer of each of the k closest nodes
@@ -236,12 +261,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     ) -> RequestId {
         let now = self.advance(now);
         let id = RequestId::from(self.take_id());
-        let sendable = self.config.reach.admits(to);
-        if sendable && self.ask(now, to, expected, Cause::Request(id), request.clone()) {
-            self.requests.insert(id, request);
-        } else {
-            self.events.push_back(Event::Requested { request: id, result: Err(Failure::NotSent) });
-        }
+        self.send_request(now, id, to, expected, request);
         id
     }
 
@@ -254,6 +274,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     pub fn cancel(&mut self, now: Instant, id: LookupId) {
         let now = self.advance(now);
         self.searches.remove(id);
+        self.tasks.forget(Work::Lookup(id));
         self.transactions.cancel(Cause::Lookup(id));
         self.transactions.cancel(Cause::Store(id));
         self.events.retain(|event| !matches!(event, Event::Answer { lookup, .. } if *lookup == id));
@@ -313,97 +334,6 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         ])
         // A deadline beyond all time: nothing falls due there, or a host whose clock shows it would never rest (T21).
         .filter(|due| *due < Instant::NEVER)
-    }
-
-    // Reading.
-
-    /// This node's key.
-    pub fn local(&self) -> P::Key {
-        self.table.local()
-    }
-
-    /// The routing table.
-    pub fn table(&self) -> &Table<P::Key> {
-        &self.table
-    }
-
-    /// The service.
-    pub fn service(&self) -> &S {
-        &self.service
-    }
-
-    /// The service, to be changed by the host.
-    pub fn service_mut(&mut self) -> &mut S {
-        &mut self.service
-    }
-
-    /// The configuration.
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
-    /// What this node has done so far.
-    pub fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
-    /// Round-trip times measured so far.
-    pub fn round_trips(&self) -> &RoundTrips {
-        self.transactions.round_trips()
-    }
-
-    /// Requests awaiting an answer.
-    pub fn outstanding(&self) -> usize {
-        self.transactions.len()
-    }
-
-    /// What a lookup that runs would report if it ended now; of a publish, until it stores.
-    pub fn progress(&self, now: Instant, id: LookupId) -> Option<LookupReport<P::Key>> {
-        self.searches.progress(now.max(self.now), id, self.config.k)
-    }
-
-    /// The external address that the network agrees on.
-    pub fn external(&self) -> Option<SocketAddr> {
-        self.observed.agreed()
-    }
-
-    /// How many nodes the network has, as far as lookups have shown; `None` before there were enough of them.
-    pub fn network_size(&self) -> Option<NetworkSize> {
-        let known = self.table.len();
-        let bound = self.table.iter().filter(|entry| self.service.is_bound(&entry.contact())).count();
-        self.sizes.estimate(bound as f64 / known.max(1) as f64)
-    }
-
-    /// Whether the way into the network was found.
-    pub fn is_bootstrapped(&self) -> bool {
-        self.join.is_done()
-    }
-
-    /// What is worth keeping for the next run: the key and the good contacts.
-    pub fn snapshot(&self, now: Instant) -> Snapshot<P::Key> {
-        let now = now.max(self.now);
-        let mut contacts = Vec::new();
-        self.table.closest_good(now, &self.local(), usize::MAX, None, &mut contacts);
-        Snapshot { local: self.local(), contacts }
-    }
-
-    /// Bytes this node holds, the service's not counted.
-    pub fn memory(&self) -> usize {
-        size_of::<Self>()
-            + self.table.memory()
-            + self.transactions.memory()
-            + self.searches.memory()
-            + self.requests.len() * size_of::<(RequestId, P::Request)>()
-            + self.join.memory()
-            + self.verify.memory()
-            + self.inbound.memory()
-            + self.strangers.memory()
-            + self.observed.memory()
-            + self.sizes.memory()
-            + self.hearing.memory()
-            + (self.outbox.capacity() + self.replies.capacity()) * size_of::<Outgoing<P>>()
-            + self.events.capacity() * size_of::<Event<P>>()
-            + self.foreign.capacity() * size_of::<Contact<P::Key>>()
     }
 
     /// Time never goes back for the engine, whatever the host's clock does (T21).

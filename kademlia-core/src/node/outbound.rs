@@ -220,6 +220,6 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
 
     pub(super) fn end_request(&mut self, id: RequestId, result: Result<super::Answered<P>, Failure>) {
         self.requests.remove(&id);
-        self.events.push_back(Event::Requested { request: id, result });
+        self.emit(Event::Requested { request: id, result });
     }
 }

@@ -4,15 +4,18 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use super::searches::{Plan, Purpose, Search};
 use super::{Event, LookupOptions, Named, Node};
 use crate::contact::Contact;
+use crate::health::HealthLog;
 use crate::lookup::{Bounds, Effort, Lookup, LookupId, LookupLimit, LookupReport, Next, Rules, Vouched};
 use crate::protocol::Protocol;
 use crate::publish::{Outcome, Publish};
 use crate::rpc::Cause;
 use crate::service::Service;
+use crate::task::Verdict;
 use crate::time::Instant;
 
 /// Times as dense as the network's size explains: the nodes around a target are a crowd (T1).
@@ -34,16 +37,26 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
 
     pub(super) fn enqueue(&mut self, now: Instant, plan: Plan<P>) -> Result<LookupId, LookupLimit> {
         let id = LookupId::from(self.take_id());
+        self.enqueue_as(now, id, plan)?;
+        Ok(id)
+    }
+
+    pub(super) fn enqueue_as(
+        &mut self,
+        now: Instant,
+        id: LookupId,
+        plan: Plan<P>,
+    ) -> Result<(), LookupLimit> {
         self.searches.queue.push(id, now + self.config.lookup.patience, plan)?;
         self.run_searches(now);
-        Ok(id)
+        Ok(())
     }
 
     fn start(&mut self, now: Instant, id: LookupId, plan: Plan<P>) {
         let Plan { target, request, options, purpose } = plan;
-        let effort = options.effort.unwrap_or(match purpose {
-            Purpose::Find { answers: true } => Effort::Reinforced,
-            Purpose::Find { answers: false } => Effort::Dense,
+        let effort = options.effort.unwrap_or(match &purpose {
+            Purpose::Find(watch) if watch.wants_answers() => Effort::Reinforced,
+            Purpose::Find(_) => Effort::Dense,
             Purpose::Publish(_) => Effort::Hardened,
             Purpose::Join | Purpose::Refresh => Effort::Plain,
         });
@@ -54,6 +67,9 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             candidates: config.candidates,
             messages: config.messages,
             time: config.time,
+            stagger: options
+                .stagger
+                .map_or(Duration::ZERO, |first| self.transactions.round_trips().median().unwrap_or(first)),
         };
         let paths = if effort == Effort::Hardened { config.paths } else { 1 };
         let mut lookup = Lookup::new(now, target, paths, bounds);
@@ -87,6 +103,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             bound: hardened,
             per_subnet: config.per_subnet,
             per_wide_subnet: config.per_wide_subnet,
+            healthy_first: options.healthy_first,
         }
     }
 
@@ -95,7 +112,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     fn starting_points(&self, now: Instant, target: &P::Key, paths: usize) -> Vec<Vouched<P::Key>> {
         let mut contacts: Vec<Contact<P::Key>> = Vec::new();
         self.table.closest(now, target, self.config.k.saturating_mul(paths + 3), &mut contacts);
-        contacts.into_iter().map(|contact| (contact, self.service.is_bound(&contact))).collect()
+        vouch(&self.service, &self.health, contacts).collect()
     }
 
     /// The first answer is in: what began as a plain lookup goes on as a hardened one.
@@ -176,7 +193,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                         return;
                     }
                     let Some(search) = self.searches.get_mut(id) else { return };
-                    search.lookup.asked(&contact, path);
+                    search.lookup.asked(now, &contact, path);
                     let request = search.request.clone();
                     self.ask(now, contact.addr, Some(contact.key), Cause::Lookup(id), request);
                 }
@@ -192,7 +209,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         let mut report = search.report(now, self.config.k);
         self.learn_size(&search.lookup, &mut report);
         match &mut search.purpose {
-            Purpose::Find { .. } => self.events.push_back(Event::LookupDone { lookup: id, report }),
+            Purpose::Find(_) => self.emit(Event::LookupDone { lookup: id, report }),
             Purpose::Join => self.joined(now, &report),
             Purpose::Refresh => self.refreshed(now, id),
             Purpose::Publish(publish) => {
@@ -229,7 +246,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         }
         if let Some(stored) = self.publish_mut(id).and_then(Publish::finish) {
             self.searches.running.remove(&id);
-            self.events.push_back(Event::Stored { lookup: id, stored });
+            self.emit(Event::Stored { lookup: id, stored });
         }
     }
 
@@ -243,18 +260,24 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     /// A node answered a lookup.
     pub(super) fn search_answered(
         &mut self,
-        lookup: LookupId,
+        now: Instant,
+        id: LookupId,
         from: Contact<P::Key>,
         response: &P::Response,
         named: &Named<P::Key>,
     ) {
-        let Some(search) = self.searches.running.get_mut(&lookup) else { return };
-        let service = &self.service;
-        search.lookup.answer(from.addr, named.iter().map(|contact| (*contact, service.is_bound(contact))));
+        let Some(search) = self.searches.running.get_mut(&id) else { return };
+        let named = vouch(&self.service, &self.health, named.iter().copied());
+        search.lookup.answer(from.addr, named);
         match &mut search.purpose {
-            Purpose::Find { answers: true } => {
-                let response = response.clone();
-                self.events.push_back(Event::Answer { lookup, from, response });
+            Purpose::Find(watch) => {
+                let verdict = watch.judge(&from, response);
+                if verdict != Verdict::Pass {
+                    self.emit(Event::Answer { lookup: id, from, response: response.clone() });
+                }
+                if verdict == Verdict::Finish {
+                    self.finish_early(now, id);
+                }
             }
             Purpose::Publish(publish) => {
                 if publish.is_crowded() {
@@ -263,8 +286,16 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                 }
                 publish.offer(from, response);
             }
-            _ => {}
+            Purpose::Join | Purpose::Refresh => {}
         }
+    }
+
+    /// A lookup has what it was for, whoever may still be closer.
+    fn finish_early(&mut self, now: Instant, id: LookupId) {
+        if let Some(search) = self.searches.get_mut(id) {
+            search.lookup.stop();
+        }
+        self.end_lookup(now, id);
     }
 
     /// A node that a search asked will not answer.
@@ -288,4 +319,17 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             publish.settle(addr, outcome);
         }
     }
+}
+
+/// Contacts, and what is known of them.
+pub(super) fn vouch<P: Protocol>(
+    service: &impl Service<P>,
+    health: &HealthLog,
+    contacts: impl IntoIterator<Item = Contact<P::Key>>,
+) -> impl Iterator<Item = Vouched<P::Key>> {
+    contacts.into_iter().map(|contact| Vouched {
+        contact,
+        bound: service.is_bound(&contact),
+        health: health.of(contact.addr),
+    })
 }

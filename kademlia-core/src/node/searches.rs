@@ -2,13 +2,16 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use core::fmt;
 use core::net::SocketAddr;
 
 use super::LookupOptions;
 use crate::config::LookupConfig;
+use crate::contact::Contact;
 use crate::lookup::{Effort, Lookup, LookupId, LookupReport, Queue};
 use crate::protocol::Protocol;
 use crate::publish::{MakeRequest, Publish};
+use crate::task::{Judge, Verdict};
 use crate::time::{Instant, soonest};
 
 /// Searches of the engine's own that may run at once.
@@ -17,14 +20,41 @@ pub(super) const OWN: usize = 4;
 /// What a search is for, and so what its end means.
 #[derive(Debug)]
 pub(super) enum Purpose<P: Protocol> {
-    /// The host's lookup; with `answers`, every answer is an event.
-    Find { answers: bool },
+    /// A lookup of the host's or the service's.
+    Find(Watch<P>),
     /// The host's publish.
     Publish(Box<Publish<P>>),
     /// Looking up the own key on the way in.
     Join,
     /// Filling or refreshing a bucket.
     Refresh,
+}
+
+/// Which answers of a lookup are reported: those the judge says, or all, or none.
+pub(super) struct Watch<P: Protocol> {
+    pub(super) answers: bool,
+    pub(super) judge: Option<Judge<P>>,
+}
+
+impl<P: Protocol> Watch<P> {
+    pub(super) fn judge(&mut self, from: &Contact<P::Key>, response: &P::Response) -> Verdict {
+        match &mut self.judge {
+            Some(judge) => judge(from, response),
+            None if self.answers => Verdict::Take,
+            None => Verdict::Pass,
+        }
+    }
+
+    /// Whether anybody wants answers.
+    pub(super) fn wants_answers(&self) -> bool {
+        self.answers || self.judge.is_some()
+    }
+}
+
+impl<P: Protocol> fmt::Debug for Watch<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Watch {{ answers: {}, judge: {} }}", self.answers, self.judge.is_some())
+    }
 }
 
 /// A search that waits for its turn.
@@ -37,9 +67,15 @@ pub(super) struct Plan<P: Protocol> {
 }
 
 impl<P: Protocol> Plan<P> {
-    /// The host's lookup.
-    pub(super) fn find(target: P::Key, request: P::Request, options: LookupOptions) -> Self {
-        Plan { target, request, options, purpose: Purpose::Find { answers: options.answers } }
+    /// A lookup, with a judge or without.
+    pub(super) fn find(
+        target: P::Key,
+        request: P::Request,
+        judge: Option<Judge<P>>,
+        options: LookupOptions,
+    ) -> Self {
+        let watch = Watch { answers: options.answers, judge };
+        Plan { target, request, options, purpose: Purpose::Find(watch) }
     }
 
     /// The host's publish.
@@ -83,6 +119,11 @@ impl<P: Protocol> Search<P> {
             _ => 0,
         };
         size_of::<(LookupId, Box<Self>)>() + size_of::<Self>() + self.lookup.memory() + stores
+    }
+
+    /// When it wants to go on by itself.
+    fn poll_timeout(&self) -> Option<Instant> {
+        soonest([self.deadline(), self.lookup.launch_at()])
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -138,7 +179,7 @@ impl<P: Protocol> Searches<P> {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         // Without a place, patience that ran out can only wait for a search to end, which is a deadline itself.
         let impatient = if self.has_place() { self.queue.poll_timeout() } else { None };
-        soonest(self.running.values().map(|search| search.deadline()).chain([impatient]))
+        soonest(self.running.values().map(|search| search.poll_timeout()).chain([impatient]))
     }
 
     pub(super) fn memory(&self) -> usize {

@@ -1,5 +1,6 @@
 //! The engine alone, without bytes: T3, T4, T10, P30, and the queueing of early calls.
 
+mod acting;
 mod histories;
 mod votes;
 

@@ -1,5 +1,6 @@
 //! Round-trip times, and the timeouts derived from them.
 
+use core::cmp::Ordering;
 use core::time::Duration;
 
 use crate::config::RpcConfig;
@@ -9,6 +10,7 @@ use crate::config::RpcConfig;
 #[derive(Clone, Copy, Debug)]
 pub struct RoundTrips {
     smoothed: Option<Duration>,
+    median: Duration,
     deviation: Duration,
     initial: Duration,
     min: Duration,
@@ -19,6 +21,7 @@ impl RoundTrips {
     pub(crate) fn new(config: &RpcConfig) -> Self {
         RoundTrips {
             smoothed: None,
+            median: Duration::ZERO,
             deviation: Duration::ZERO,
             initial: config.initial_timeout,
             min: config.min_timeout,
@@ -31,18 +34,36 @@ impl RoundTrips {
         self.smoothed
     }
 
+    /// About the median round trip; `None` before the first answer.
+    pub fn median(&self) -> Option<Duration> {
+        self.smoothed.map(|_| self.median)
+    }
+
     pub(crate) fn record(&mut self, measured: Duration) {
         // What took longer than any deadline came after a pause of the host, not of the network.
         let measured = measured.min(self.max * 2);
         match self.smoothed {
             None => {
                 self.smoothed = Some(measured);
+                self.median = measured;
                 self.deviation = measured / 2;
             }
             Some(smoothed) => {
                 self.deviation = (self.deviation * 3 + smoothed.abs_diff(measured)) / 4;
                 self.smoothed = Some((smoothed * 7 + measured) / 8);
+                self.step_median(measured);
             }
+        }
+    }
+
+    /// A step towards the sample, however far it lies: as many fall above the median as below it (Ma, Muthukrishnan and
+    /// Sandler 2013, "Frugal Streaming", with a step in proportion).
+    fn step_median(&mut self, measured: Duration) {
+        let step = (self.median / 16).max(Duration::from_micros(1));
+        match measured.cmp(&self.median) {
+            Ordering::Greater => self.median = (self.median + step).min(measured),
+            Ordering::Less => self.median = self.median.saturating_sub(step).max(measured),
+            Ordering::Equal => {}
         }
     }
 
@@ -74,6 +95,16 @@ mod tests {
             round_trips.record(Duration::from_millis(*sample));
         }
         round_trips
+    }
+
+    #[test]
+    fn the_median_is_not_moved_by_the_tail() {
+        assert_eq!(after(&[]).median(), None);
+        let samples: Vec<u64> = (0..300).map(|n| if n % 5 == 0 { 3_000 } else { 60 + n % 7 * 10 }).collect();
+        let measured = after(&samples);
+        let median = measured.median().unwrap().as_millis();
+        assert!((80..=115).contains(&median), "{median} ms, of samples whose median is 100");
+        assert!(measured.smoothed().unwrap().as_millis() > 300);
     }
 
     #[test]

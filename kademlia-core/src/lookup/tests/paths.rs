@@ -30,13 +30,13 @@ proptest! {
         bound: bool, late: bool,
     ) {
         let mut rng = Rng::from_number(seed);
-        let rules = Rules { k, bound, radius: u64::MAX >> 4, most: 2 * k, per_subnet: 1, per_wide_subnet: 4 };
+        let rules = Rules { k, bound, radius: u64::MAX >> 4, most: 2 * k, per_subnet: 1, per_wide_subnet: 4, healthy_first: false };
         let bounds = Bounds { rules, ..BOUNDS };
         let begun = if late { 1 } else { paths };
         let mut lookup = Lookup::new(Instant::ZERO, contact(target).key, begun, bounds);
         let mut told: Vec<Told> = (0..begun).map(|_| Told::default()).collect();
         let starting_points: Vec<_> = (0..20).map(|_| anybody(hosts, &mut rng)).collect();
-        lookup.seed(starting_points.iter().map(|start| (*start, rng.chance(0.5))));
+        lookup.seed(starting_points.iter().map(|start| vouched((*start, rng.chance(0.5)))));
         for (at, start) in starting_points.iter().enumerate() {
             told[at % begun].contacts.insert(*start);
         }
@@ -51,7 +51,7 @@ proptest! {
                     let answered = told.iter().any(|told| told.answered.iter().any(|one| one.key == next.key));
                     let awaited = flying.iter().any(|(one, ..)| one.key == next.key);
                     prop_assert!(!answered && !awaited, "P24: {next:?}");
-                    lookup.asked(&next, path);
+                    lookup.asked(Instant::ZERO, &next, path);
                     told[path].in_flight += 1;
                     prop_assert!(told[path].in_flight <= bounds.alpha);
                     asked.push(next);
@@ -76,7 +76,7 @@ proptest! {
                     let named: Vec<_> = (0..rng.below(9)).map(|_| anybody(hosts, &mut rng)).collect();
                     told[path].contacts.extend(&named);
                     told[path].answered.insert(from);
-                    lookup.answer(from.addr, named.into_iter().map(|one| (one, rng.chance(0.5))));
+                    lookup.answer(from.addr, named.into_iter().map(|one| vouched((one, rng.chance(0.5)))));
                     if !reinforced {
                         reinforced = true;
                         let further: Vec<_> = (0..20).map(|_| anybody(hosts, &mut rng)).collect();
@@ -85,7 +85,7 @@ proptest! {
                             told[1 + at % (paths - 1)].contacts.insert(*start);
                         }
                         if paths > 1 {
-                            lookup.reinforce(paths, bounds.alpha, rules, further.into_iter().map(|one| (one, false)));
+                            lookup.reinforce(paths, bounds.alpha, rules, further.into_iter().map(Vouched::from));
                         }
                     }
                 }
