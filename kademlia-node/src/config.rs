@@ -101,6 +101,7 @@ keys! {
     engine: Config {
         "k" => k,
         "alpha" => alpha,
+        "health" => health,
         "table.good_for" => table.good_for,
         "table.keepalive" => table.keepalive,
         "table.refresh" => table.refresh,

@@ -47,6 +47,7 @@ fn fs_b10_every_limit_has_a_key() {
         strangers,
         egress,
         bootstrap,
+        health: _,
     } = Config::default();
     let ServiceConfig {
         strict_bep42: _,
@@ -67,7 +68,7 @@ fn fs_b10_every_limit_has_a_key() {
             .collect();
         names
     };
-    let mut expected: BTreeSet<String> = ["k", "alpha"].map(str::to_owned).into();
+    let mut expected: BTreeSet<String> = ["k", "alpha", "health"].map(str::to_owned).into();
     expected.extend(
         ["peer_ttl", "item_ttl", "large_answers", "peers_per_reply", "one_peer_per_ip"]
             .map(|name| format!("service.{name}")),
