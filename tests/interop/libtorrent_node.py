@@ -56,15 +56,17 @@ SEED = 1
 class Node:
     def __init__(self):
         self.session = None
+        self.host = None
         self.port = None
         self.bootstrapped = False
 
     def start(self, command):
         self.bootstrapped = not command.get("bootstrap")
+        self.host = command.get("host", LOOPBACK)
         self.session = lt.session(
             SETTINGS
             | {
-                "listen_interfaces": f"{LOOPBACK}:{command.get('port', 0)}",
+                "listen_interfaces": endpoint(self.host, command.get("port", 0)),
                 "dht_bootstrap_nodes": command.get("bootstrap", ""),
             }
         )
@@ -93,7 +95,7 @@ class Node:
             if isinstance(alert, lt.dht_pkt_alert):
                 note_announce(alert, waiting, stored)
         # libtorrent also finds, asks and answers itself.
-        return {"event": "announced", "nodes": len(stored - {f"{LOOPBACK}:{self.port}"})}
+        return {"event": "announced", "nodes": len(stored - {endpoint(self.host, self.port)})}
 
     def get_peers(self, command):
         self.await_bootstrap()
@@ -103,21 +105,20 @@ class Node:
         enough = command.get("enough", math.inf)
         for alert in self.until_search_ends(lambda: True, lambda: len(peers) >= enough):
             if isinstance(alert, lt.dht_get_peers_reply_alert) and alert.info_hash == wanted:
-                peers.update(f"{ip}:{port}" for ip, port in alert.peers())
+                peers.update(endpoint(ip, port) for ip, port in alert.peers())
         return {"event": "peers", "peers": sorted(peers)}
 
     def add(self, command):
         """Tells it of nodes, as a torrent's list or a peer's PORT message does; it asks them before it keeps them."""
         for node in command["nodes"]:
-            host, port = node.rsplit(":", 1)
-            self.session.add_dht_node((host, int(port)))
+            self.session.add_dht_node(address(node))
         return {"event": "added"}
 
     def nodes(self, _command):
         self.session.dht_live_nodes(lt.sha1_hash(self.id()))
         for alert in self.alerts(START):
             if isinstance(alert, lt.dht_live_nodes_alert):
-                nodes = [f"{node['endpoint'][0]}:{node['endpoint'][1]}" for node in alert.nodes]
+                nodes = [endpoint(*node["endpoint"]) for node in alert.nodes]
                 return {"event": "nodes", "nodes": sorted(nodes)}
         raise TimeoutError("no nodes")
 
@@ -153,8 +154,7 @@ class Node:
         raise TimeoutError("the search does not end")
 
     def sample(self, command):
-        host, port = command["addr"].rsplit(":", 1)
-        self.session.dht_sample_infohashes((host, int(port)), lt.sha1_hash(bytes(20)))
+        self.session.dht_sample_infohashes(address(command["addr"]), lt.sha1_hash(bytes(20)))
         for alert in self.alerts(SEARCH):
             if isinstance(alert, lt.dht_sample_infohashes_alert):
                 samples = sorted(str(sample) for sample in alert.samples)
@@ -206,14 +206,23 @@ def note_announce(alert, waiting, stored):
     if not isinstance(packet, dict):
         return
     direction, rest = alert.message().split(" [", 1)
-    endpoint = rest.split("]", 1)[0]
-    call = (packet.get(b"t"), endpoint)
+    peer = rest.split("] ", 1)[0]
+    call = (packet.get(b"t"), peer)
     if direction == "==>" and packet.get(b"q") == b"announce_peer":
         waiting.add(call)
     elif direction == "<==" and call in waiting:
         waiting.remove(call)
         if packet.get(b"y") == b"r":
-            stored.add(endpoint)
+            stored.add(peer)
+
+
+def endpoint(host, port):
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def address(text):
+    host, port = text.rsplit(":", 1)
+    return host.strip("[]"), int(port)
 
 
 def item(value, seq):

@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::client::{Client, Kind};
-use crate::{DEADLINE, acquainted, hash, peer, server};
+use crate::{DEADLINE, V4, acquainted, hash, peer, server};
 
 static KAD: OnceCell<PathBuf> = OnceCell::const_new();
 
@@ -38,19 +38,19 @@ async fn run(arguments: &[&str], router: SocketAddr) -> Output {
 }
 
 async fn kad_announces_and_finds(kind: Kind) {
-    let (ours, router) = server().await;
+    let (ours, router) = server(V4).await;
     let mut foreign = Client::start(kind, router).await;
     acquainted(&ours, &[&foreign]).await;
 
     assert!(foreign.announce(hash(8), 7008).await >= 1);
     let output = run(&["peers", &hash(8).to_string()], router).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{}\n", peer(7008)));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{}\n", peer(V4, 7008)));
 
     let output =
         run(&["announce", &hash(9).to_string(), "--port", "7009", "--once", "--min", "2"], router).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert_eq!(foreign.get_peers(hash(9)).await, [peer(7009)]);
+    assert_eq!(foreign.get_peers(hash(9)).await, [peer(V4, 7009)]);
 
     let output = run(&["peers", &hash(10).to_string()], router).await;
     assert_eq!(output.status.code(), Some(1), "nothing found: {output:?}");

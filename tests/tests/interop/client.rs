@@ -1,6 +1,6 @@
 //! A foreign node in a process of its own.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::peer;
+use crate::V4;
 
 /// The programs promise an answer within a minute.
 const ANSWER: Duration = Duration::from_secs(75);
@@ -37,15 +37,17 @@ pub(crate) struct Client {
 impl Client {
     /// Starts a node that joins through `router`.
     pub(crate) async fn start(kind: Kind, router: SocketAddr) -> Self {
-        Self::start_with(kind, json!({ "cmd": "start", "port": 0, "bootstrap": router.to_string() })).await
+        let (ip, bootstrap) = (router.ip(), router.to_string());
+        let start = json!({ "cmd": "start", "host": ip.to_string(), "port": 0, "bootstrap": bootstrap });
+        Self::start_with(kind, ip, start).await
     }
 
     /// Starts the first node of a network.
     pub(crate) async fn alone(kind: Kind) -> Self {
-        Self::start_with(kind, json!({ "cmd": "start", "port": 0 })).await
+        Self::start_with(kind, V4, json!({ "cmd": "start", "port": 0 })).await
     }
 
-    async fn start_with(kind: Kind, start: Value) -> Self {
+    async fn start_with(kind: Kind, ip: IpAddr, start: Value) -> Self {
         let mut process = command(kind)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -54,11 +56,11 @@ impl Client {
             .unwrap_or_else(|error| panic!("{kind:?} does not start: {error}"));
         let stdin = process.stdin.take().expect("piped");
         let events = BufReader::new(process.stdout.take().expect("piped")).lines();
-        let nowhere = (peer(0), Key::new([0; 20]));
+        let nowhere = (SocketAddr::new(ip, 0), Key::new([0; 20]));
         let mut client = Client { kind, addr: nowhere.0, id: nowhere.1, stdin, events, _process: process };
         let listening = client.ask("listening", start).await;
         let port = listening["port"].as_u64().and_then(|port| u16::try_from(port).ok());
-        client.addr = peer(port.expect("a port"));
+        client.addr.set_port(port.expect("a port"));
         client.id = listening["id"].as_str().expect("an id").parse().expect("of 40 digits");
         client
     }

@@ -6,7 +6,7 @@ use mainline_conformance::{Options, Suite, Verdict};
 use tokio::time::timeout;
 
 use crate::client::{Client, Kind};
-use crate::{DEADLINE, server};
+use crate::{DEADLINE, V4, server};
 
 /// What a reading of the source comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ const BITTORRENT_DHT: [(&str, &str, Due, &str); 14] = [
 ];
 
 async fn judged_rightly(kind: Kind, expected: &[(&str, &str, Due, &str)]) {
-    let (_ours, router) = server().await;
+    let (_ours, router) = server(V4).await;
     let foreign = Client::start(kind, router).await;
     let options = Options { rate: NonZeroU32::new(500).unwrap(), ..Options::default() };
     let suite = Suite::start(foreign.addr, options).await.expect("it answers");

@@ -1,5 +1,6 @@
-//! Other people's DHT nodes beside ours on 127.0.0.1: libtorrent and bittorrent-dht, driven over the JSON lines that
-//! `tests/interop/README.md` describes. Whoever is foreign is bootstrapped from a node of ours and from nobody else.
+//! Other people's DHT nodes beside ours on 127.0.0.1, libtorrent and bittorrent-dht, and on ::1 libtorrent alone, for the
+//! other knows IPv4 only. They are driven over the JSON lines that `tests/interop/README.md` describes. Whoever is foreign
+//! is bootstrapped from a node of ours and from nobody else.
 //!
 //! libtorrent is made for the public network, where many nodes at one address are an attack; here only the port tells
 //! nodes apart. So `tests/interop/libtorrent_node.py` changes these of its settings:
@@ -27,25 +28,26 @@ mod items;
 mod library;
 mod wire;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
 use bittorrent_profile::{Dht, InfoHash};
-use kademlia_core::{Family, Key};
+use kademlia_core::Key;
 use tokio::time::timeout;
 use transport_udp::UdpTransport;
 
-use client::Client;
+use client::{Client, Kind};
 
-/// Any port of this machine, for itself only.
-const LOOPBACK: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
+/// This machine, for itself only.
+const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
 /// Longer than anything here takes: what is not there by then never comes.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-fn peer(port: u16) -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+fn peer(ip: IpAddr, port: u16) -> SocketAddr {
+    SocketAddr::new(ip, port)
 }
 
 fn port(number: u16) -> NonZeroU16 {
@@ -56,9 +58,23 @@ fn hash(first: u8) -> InfoHash {
     InfoHash::new([first.wrapping_mul(31); 20])
 }
 
+/// Two foreign nodes that join through `router`, which has then verified them.
+async fn strangers(kind: Kind, ours: &Dht, router: SocketAddr) -> [Client; 2] {
+    let strangers = [Client::start(kind, router).await, Client::start(kind, router).await];
+    acquainted(ours, &strangers.each_ref()).await;
+    strangers
+}
+
+/// Our own node and theirs, sorted.
+fn everybody(router: SocketAddr, foreign: &[Client]) -> Vec<SocketAddr> {
+    let mut everybody: Vec<_> = foreign.iter().map(|client| client.addr).chain([router]).collect();
+    everybody.sort();
+    everybody
+}
+
 /// The node of ours that everybody else joins through, and its address.
-async fn server() -> (Dht, SocketAddr) {
-    let transport = UdpTransport::bind(LOOPBACK).await.unwrap();
+async fn server(ip: IpAddr) -> (Dht, SocketAddr) {
+    let transport = UdpTransport::bind((ip, 0)).await.unwrap();
     let dht = Dht::builder().server(true).spawn(transport).unwrap();
     let addr = dht.local_addrs()[0];
     (dht, addr)
@@ -66,13 +82,13 @@ async fn server() -> (Dht, SocketAddr) {
 
 /// A node of ours that joins through another.
 async fn server_through(router: SocketAddr) -> Dht {
-    let transport = UdpTransport::bind(LOOPBACK).await.unwrap();
+    let transport = UdpTransport::bind((router.ip(), 0)).await.unwrap();
     Dht::builder().server(true).bootstrap([router.to_string()]).spawn(transport).unwrap()
 }
 
 /// A client of ours that answers nobody.
 async fn reader(router: SocketAddr) -> Dht {
-    let transport = UdpTransport::bind(LOOPBACK).await.unwrap();
+    let transport = UdpTransport::bind((router.ip(), 0)).await.unwrap();
     Dht::builder().bootstrap([router.to_string()]).spawn(transport).unwrap()
 }
 
@@ -103,7 +119,7 @@ async fn stored(dht: &Dht, info_hash: InfoHash) -> Vec<SocketAddr> {
     use kademlia_core::{Rng, Storage};
     let read = dht.handle().with(move |shell, now| {
         let mut peers = Vec::new();
-        let node = shell.stack.node(Family::V4)?;
+        let (_, node) = shell.stack.nodes().next()?;
         let mut rng = Rng::from_number(1);
         node.service().peers().read(now, &info_hash.into(), usize::MAX, &mut rng, &mut peers);
         Some(peers.iter().map(bittorrent_profile::Peer::addr).collect())

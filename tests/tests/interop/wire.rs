@@ -9,7 +9,7 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use crate::client::{Client, Kind};
-use crate::{DEADLINE, LOOPBACK, acquainted, hash, reader, server};
+use crate::{DEADLINE, V4, acquainted, hash, reader, server};
 
 /// One query from a bare socket, and its reply.
 async fn ask(socket: &UdpSocket, to: SocketAddr, transaction: &[u8], request: Request) -> Message<Mainline> {
@@ -37,7 +37,7 @@ fn response(message: Message<Mainline>) -> (Key<20>, Response) {
 #[tokio::test]
 #[ignore = "needs the programs of tests/interop: .ci/run installs them and runs this by name"]
 async fn pings_of_ours_are_answered() {
-    let (ours, router) = server().await;
+    let (ours, router) = server(V4).await;
     for (kind, version) in [(Kind::Libtorrent, Some(&b"LT"[..])), (Kind::BittorrentDht, None)] {
         let foreign = Client::start(kind, router).await;
         // The ping is repeated until the node has opened its socket.
@@ -54,10 +54,10 @@ async fn pings_of_ours_are_answered() {
 #[tokio::test]
 #[ignore = "needs the programs of tests/interop: .ci/run installs them and runs this by name"]
 async fn libtorrent_s_replies_carry_ip_nodes_and_tokens_that_ours_reads() {
-    let (ours, router) = server().await;
+    let (ours, router) = server(V4).await;
     let foreign = Client::start(Kind::Libtorrent, router).await;
     acquainted(&ours, &[&foreign]).await;
-    let socket = UdpSocket::bind(LOOPBACK).await.unwrap();
+    let socket = UdpSocket::bind((V4, 0)).await.unwrap();
     let own = socket.local_addr().unwrap();
 
     let target = Key::new([0x77; 20]);
@@ -80,10 +80,10 @@ async fn libtorrent_s_replies_carry_ip_nodes_and_tokens_that_ours_reads() {
 #[ignore = "needs the programs of tests/interop: .ci/run installs them and runs this by name"]
 async fn tokens_of_every_length_come_back_and_are_accepted() {
     for (kind, length) in [(Kind::Libtorrent, 4), (Kind::BittorrentDht, 20)] {
-        let (ours, router) = server().await;
+        let (ours, router) = server(V4).await;
         let foreign = Client::start(kind, router).await;
         acquainted(&ours, &[&foreign]).await;
-        let socket = UdpSocket::bind(LOOPBACK).await.unwrap();
+        let socket = UdpSocket::bind((V4, 0)).await.unwrap();
         for (to, length) in [(foreign.addr, length), (router, 8)] {
             let request = Request::get_peers(hash(7), Families::NONE);
             let token = response(ask(&socket, to, b"gp", request).await).1.token.expect("a token");
@@ -99,8 +99,8 @@ async fn tokens_of_every_length_come_back_and_are_accepted() {
 #[tokio::test]
 #[ignore = "needs the programs of tests/interop: .ci/run installs them and runs this by name"]
 async fn bep42_42_4_a_foreign_node_learns_its_address_from_ours() {
-    let (_ours, router) = server().await;
-    let socket = UdpSocket::bind(LOOPBACK).await.unwrap();
+    let (_ours, router) = server(V4).await;
+    let socket = UdpSocket::bind((V4, 0)).await.unwrap();
     let reply = ask(&socket, router, b"pg", Request::Ping).await;
     assert_eq!(reply.observed, Some(socket.local_addr().unwrap()));
 }
@@ -108,7 +108,7 @@ async fn bep42_42_4_a_foreign_node_learns_its_address_from_ours() {
 #[tokio::test]
 #[ignore = "needs the programs of tests/interop: .ci/run installs them and runs this by name"]
 async fn our_client_finds_every_node_of_a_mixed_network() {
-    let (ours, router) = server().await;
+    let (ours, router) = server(V4).await;
     let mut foreign = Vec::new();
     for kind in [Kind::Libtorrent, Kind::BittorrentDht, Kind::Libtorrent, Kind::BittorrentDht] {
         foreign.push(Client::start(kind, router).await);
