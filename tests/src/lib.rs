@@ -1,6 +1,7 @@
 //! Networks of Mainline nodes for the tests of this package.
 
 pub mod engine;
+pub mod live;
 pub mod load;
 
 use std::collections::BTreeMap;

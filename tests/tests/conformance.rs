@@ -10,27 +10,16 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
 use std::time::Duration;
 
-use bittorrent_profile::dht::{Builder, Port};
 use bittorrent_profile::krpc::{Families, Krpc, Request, Response};
-use bittorrent_profile::{Dht, InfoHash, Mainline, NodeId, ServiceConfig, node_id};
+use bittorrent_profile::{Dht, Mainline, NodeId, ServiceConfig, node_id};
 use kademlia_core::{Body, Codec, Config, Contact, Family, Key, Keyspace, Message, Node, TransactionId};
 use tests::Network;
 use tests::engine::{self, Engine, Sent, naming, stranger};
+use tests::live::{PORT, describe, hash, router, spawn};
 use tokio::time::timeout;
 use transport_mem::{LinkModel, MemNetwork, address_v4};
-
-const PORT: Port = Port::Number(NonZeroU16::new(51_413).unwrap());
-
-fn describe(n: u8) -> Builder {
-    Dht::builder().seed([n; 32])
-}
-
-fn spawn(network: &MemNetwork, n: u8, describe: Builder) -> Dht {
-    describe.spawn(network.bind(address_v4(u32::from(n))).unwrap()).unwrap()
-}
 
 async fn known(dht: &Dht) -> BTreeSet<SocketAddr> {
     let contacts = dht.snapshots().await.unwrap().remove(0).1.contacts;
@@ -68,13 +57,13 @@ fn bep5_5_15_a_newcomer_knows_its_true_neighbours_and_they_know_it() {
 #[tokio::test(start_paused = true)]
 async fn bep5_5_15_the_table_is_kept_between_runs_and_asked_before_the_routers() {
     let network = MemNetwork::new(LinkModel::internet(), 1);
-    let router = [address_v4(0).to_string()];
     let mut servers = vec![spawn(&network, 0, describe(0).server(true))];
     for n in 1..10 {
-        servers.push(spawn(&network, n, describe(n).server(true).bootstrap(router.clone())));
-        servers[usize::from(n)].bootstrapped().await.unwrap();
+        let server = spawn(&network, n, describe(n).server(true).bootstrap(router()));
+        server.bootstrapped().await.unwrap();
+        servers.push(server);
     }
-    let first = spawn(&network, 20, describe(20).bootstrap(router.clone()));
+    let first = spawn(&network, 20, describe(20).bootstrap(router()));
     first.bootstrapped().await.unwrap();
     tokio::time::sleep(Duration::from_secs(30)).await;
     let saved = first.snapshots().await.unwrap();
@@ -87,7 +76,7 @@ async fn bep5_5_15_the_table_is_kept_between_runs_and_asked_before_the_routers()
             (family, snapshot)
         })
         .collect();
-    let second = spawn(&network, 20, describe(21).remember(only_others).bootstrap(router));
+    let second = spawn(&network, 20, describe(21).remember(only_others).bootstrap(router()));
     timeout(Duration::from_secs(10), second.bootstrapped()).await.expect("warm start").unwrap();
     let asked = servers[0].state().await.unwrap().families[0].counters.served - asked;
     assert!(asked <= 2, "T20: as one node among others, and not as the way in: {asked}");
@@ -239,24 +228,23 @@ fn bep42_42_4_ip_is_in_responses_and_errors_of_both_families() {
 #[tokio::test(start_paused = true)]
 async fn bep42_42_5_strict_announces_only_to_nodes_whose_ids_fit() {
     let network = MemNetwork::new(LinkModel::perfect(), 1);
-    let router = [address_v4(0).to_string()];
     // Fewer than a quorum: those whose ids do not fit never learn their address.
     let mut servers = Vec::new();
-    for n in 0..8 {
-        let ip = address_v4(u32::from(n)).ip();
-        let server = describe(n).server(true);
+    for n in 0..8_u8 {
+        let ip = address_v4(n.into()).ip();
+        let server = describe(n.into()).server(true);
         let server = if n % 2 == 0 { server.public_ip(ip) } else { server.node_id(NodeId::new([n; 20])) };
-        let server = if n == 0 { server } else { server.bootstrap(router.clone()) };
-        servers.push(spawn(&network, n, server));
+        let server = if n == 0 { server } else { server.bootstrap(router()) };
+        servers.push(spawn(&network, n.into(), server));
     }
     for server in &servers[1..] {
         server.bootstrapped().await.unwrap();
     }
     let fits = |contact: &Contact<Key<20>>| node_id::verify(contact.addr.ip(), &contact.key);
     let accepted = async |n: u8, strict: bool| {
-        let client = spawn(&network, n, describe(n).strict_bep42(strict).bootstrap(router.clone()));
+        let client = spawn(&network, n.into(), describe(n.into()).strict_bep42(strict).bootstrap(router()));
         client.bootstrapped().await.unwrap();
-        let announced = client.announce_once(InfoHash::new([n; 20]), PORT).await.unwrap();
+        let announced = client.announce_once(hash(n), PORT).await.unwrap();
         assert_eq!(announced.asked, 8, "everybody is asked");
         announced.accepted
     };

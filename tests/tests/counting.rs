@@ -4,48 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
 use std::time::Duration;
 
-use bittorrent_profile::dht::{Builder, Port};
+use bittorrent_profile::NodeId;
+use bittorrent_profile::dht::Builder;
 use bittorrent_profile::sweep::SweepConfig;
-use bittorrent_profile::{Dht, InfoHash, NodeId};
 use kademlia_core::Family;
+use tests::live::{PORT, describe, hash, router, servers, spawn};
 use tokio::time::{Instant, sleep, timeout};
 use transport_mem::{LinkModel, MemNetwork, address_v4, address_v6};
-
-const PORT: Port = Port::Number(NonZeroU16::new(51_413).unwrap());
-
-fn hash(n: u8) -> InfoHash {
-    InfoHash::new([n; 20])
-}
-
-/// A node's description, with everything random decided by its number.
-fn describe(n: u32) -> Builder {
-    let mut seed = [0x33; 32];
-    seed[..4].copy_from_slice(&n.to_be_bytes());
-    Dht::builder().seed(seed)
-}
-
-fn spawn(network: &MemNetwork, n: u32, describe: Builder) -> Dht {
-    describe.spawn(network.bind(address_v4(n)).unwrap()).unwrap()
-}
-
-fn router() -> [String; 1] {
-    [address_v4(0).to_string()]
-}
-
-/// `count` servers that joined through the first, and know each other.
-async fn servers(network: &MemNetwork, count: u32) -> Vec<Dht> {
-    let mut servers = vec![spawn(network, 0, describe(0).server(true))];
-    for n in 1..count {
-        let server = spawn(network, n, describe(n).server(true).bootstrap(router()));
-        server.bootstrapped().await.unwrap();
-        servers.push(server);
-    }
-    sleep(Duration::from_secs(40 * 60)).await;
-    servers
-}
 
 fn network() -> MemNetwork {
     MemNetwork::new(LinkModel::internet(), 33)

@@ -3,37 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU16;
+
 use std::time::Duration;
 
 use bittorrent_profile::dht::{Builder, Port, Stored};
 use bittorrent_profile::{Dht, InfoHash, NodeId, node_id};
 use kademlia_core::runtime::RequestFailure;
 use kademlia_core::{Family, Key, Keyspace};
+use tests::live::{PORT, describe, hash, router, servers, spawn};
 use tokio::time::{Instant, timeout};
 use transport_mem::{LinkModel, MemNetwork, address_v4, address_v6};
-
-const PORT: Port = Port::Number(NonZeroU16::new(51_413).unwrap());
-
-fn hash(n: u8) -> InfoHash {
-    InfoHash::new([n; 20])
-}
-
-/// A node's description, with everything random decided by its number.
-fn describe(n: u32) -> Builder {
-    let [a, b, c, d] = n.to_be_bytes();
-    let mut seed = [0x5a; 32];
-    seed[..4].copy_from_slice(&[a, b, c, d]);
-    Dht::builder().seed(seed)
-}
-
-fn spawn(network: &MemNetwork, n: u32, describe: Builder) -> Dht {
-    describe.spawn(network.bind(address_v4(n)).unwrap()).unwrap()
-}
-
-fn router() -> [String; 1] {
-    [address_v4(0).to_string()]
-}
 
 /// The eight servers closest to a torrent took its announcement. So did others, on the other paths: in a network as
 /// small as these, nearly all.
@@ -52,19 +31,6 @@ async fn holds_at_the_closest(announced: &Stored, servers: &[Dht], announcer: us
     }
     // 8 paths of 4 each, and as many whose ids are bound to their addresses.
     assert!(holders.len() <= 64);
-}
-
-/// `count` servers that joined through the first.
-async fn servers(network: &MemNetwork, count: u32) -> Vec<Dht> {
-    let mut servers = vec![spawn(network, 0, describe(0).server(true))];
-    for n in 1..count {
-        let server = spawn(network, n, describe(n).server(true).bootstrap(router()));
-        server.bootstrapped().await.unwrap();
-        servers.push(server);
-    }
-    // Time to agree on addresses, to take the ids that fit them, and to be known by these.
-    tokio::time::sleep(Duration::from_secs(40 * 60)).await;
-    servers
 }
 
 fn network() -> MemNetwork {

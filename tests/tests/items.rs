@@ -9,6 +9,7 @@ use bittorrent_profile::item::{Item, MutableItem, RawValue, Salt, SecretKey};
 use bittorrent_profile::link::TorrentLink;
 use bittorrent_profile::{Dht, InfoHash};
 use kademlia_core::{Contact, Key};
+use tests::live::describe;
 use tokio::time::sleep;
 use transport_mem::{LinkModel, MemNetwork, address_v4, address_v6};
 
@@ -24,13 +25,6 @@ fn text(text: &str) -> RawValue {
 
 fn version(seq: i64, of: &str) -> MutableItem {
     MutableItem::sign(&owner(), Salt::default(), seq, text(of))
-}
-
-fn describe(n: u32) -> Builder {
-    let [a, b, c, d] = n.to_be_bytes();
-    let mut seed = [0xa5; 32];
-    seed[..4].copy_from_slice(&[a, b, c, d]);
-    Dht::builder().seed(seed)
 }
 
 struct World {

@@ -5,23 +5,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bittorrent_profile::dht::{Builder, MultiDht, Port};
+use bittorrent_profile::dht::{Builder, MultiDht};
 use bittorrent_profile::item::{Item, RawValue};
 use bittorrent_profile::krpc::{Families, Krpc, Request, Response, Token};
-use bittorrent_profile::{Dht, InfoHash, Mainline, MainlineService, ServiceConfig, node_id};
+use bittorrent_profile::{Dht, Mainline, MainlineService, ServiceConfig, node_id};
 use kademlia_core::runtime::{Inbox, Outbox, Transport};
 use kademlia_core::{
     Body, Codec, Config, Contact, Event, Instant as Moment, Key, Keyspace, Message, Node, Protocol,
     TransactionId,
 };
+use tests::live::{PORT, hash};
 use tokio::time::{Instant, timeout};
 use transport_mem::{LinkModel, MemNetwork, MemTransport, address_v4};
 
-const PORT: Port = Port::Number(NonZeroU16::new(51_413).unwrap());
 /// Where the host with several addresses begins.
 const HOST: u32 = 500;
 
@@ -95,10 +94,6 @@ impl Scene {
         }
         asked
     }
-}
-
-fn hash(n: u8) -> InfoHash {
-    InfoHash::new([n; 20])
 }
 
 fn is_for(n: u8) -> impl Fn(&Request) -> bool {

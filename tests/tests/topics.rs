@@ -5,12 +5,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bittorrent_profile::dht::{Builder, PublishError, Subscription};
+use bittorrent_profile::Mainline;
+use bittorrent_profile::dht::{PublishError, Subscription};
 use bittorrent_profile::item::{MutableItem, PublicKey, RawValue, Salt, SecretKey};
 use bittorrent_profile::krpc::{Krpc, Request, encode_in_topic, topic_of};
-use bittorrent_profile::{Dht, Mainline};
 use kademlia_core::runtime::{Inbox, Outbox, Transport};
 use kademlia_core::{Body, Codec, Key, Message, TransactionId};
+use tests::live::{describe, router, servers, spawn};
 use tokio::time::{Instant, timeout};
 use transport_mem::{LinkModel, MemNetwork, MemTransport, address_v4};
 
@@ -28,32 +29,6 @@ fn salt() -> Salt {
 
 fn value(n: i64) -> RawValue {
     RawValue::string(format!("version {n}")).unwrap()
-}
-
-fn describe(n: u32) -> Builder {
-    let mut seed = [0x50; 32];
-    seed[..4].copy_from_slice(&n.to_be_bytes());
-    Dht::builder().seed(seed)
-}
-
-fn spawn(network: &MemNetwork, n: u32, describe: Builder) -> Dht {
-    describe.spawn(network.bind(address_v4(n)).unwrap()).unwrap()
-}
-
-fn router() -> [String; 1] {
-    [address_v4(0).to_string()]
-}
-
-/// A main DHT of `count` servers.
-async fn servers(network: &MemNetwork, count: u32) -> Vec<Dht> {
-    let mut servers = vec![spawn(network, 0, describe(0).server(true))];
-    for n in 1..count {
-        let server = spawn(network, n, describe(n).server(true).bootstrap(router()));
-        server.bootstrapped().await.unwrap();
-        servers.push(server);
-    }
-    tokio::time::sleep(Duration::from_secs(20 * 60)).await;
-    servers
 }
 
 async fn next(subscription: &mut Subscription) -> Option<i64> {
