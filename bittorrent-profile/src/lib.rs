@@ -15,6 +15,7 @@ mod peers;
 pub mod pubsub;
 pub mod scrape;
 mod service;
+mod strictness;
 pub mod sweep;
 pub mod token;
 pub mod torrent;

@@ -10,7 +10,7 @@ use super::{Inner, Stored};
 use crate::id::InfoHash;
 use crate::krpc::{Families, Request, Response};
 use crate::mainline::Mainline;
-use crate::node_id;
+use crate::strictness::Strictness;
 
 /// Where the announced peer takes connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub(super) async fn once_near(
 ) -> Result<Stored, RequestFailure> {
     let mut announced = Stored::default();
     for (family, bound, _) in &inner.families {
-        let make = make_request(info_hash, announce, *bound, inner.strict_bep42);
+        let make = make_request(info_hash, announce, *bound, inner.strictness);
         let request = Request::get_peers(info_hash, Families::NONE);
         let options = LookupOptions { effort: Some(effort), ..LookupOptions::default() };
         let near = near.iter().filter(|contact| Family::of(&contact.addr) == *family).copied().collect();
@@ -74,16 +74,15 @@ pub(super) async fn once_near(
     Ok(announced)
 }
 
-/// To whoever gave a token (A7, BEP 33.5); if strict, only where the id fits the address (42.5).
+/// To whoever may store.
 fn make_request(
     info_hash: InfoHash,
     announce: Announce,
     bound: SocketAddr,
-    strict_bep42: bool,
+    strictness: Strictness,
 ) -> MakeRequest<Mainline> {
     Box::new(move |from: &Contact<Key<20>>, response: &Response| {
-        let fits = !strict_bep42 || node_id::verify(from.addr.ip(), &from.key);
-        let token = response.token.filter(|_| fits)?;
+        let token = strictness.token(from, response)?;
         let (implied_port, port) = match announce.port {
             Port::Number(port) => (false, Some(port)),
             // Whoever honours the flag ignores the port, but libtorrent refuses announcements without one.

@@ -22,6 +22,7 @@ use crate::id::NodeId;
 use crate::mainline::Mainline;
 use crate::node_id;
 use crate::service::{MainlineService, ServiceConfig};
+use crate::strictness::Strictness;
 
 /// Pauses between attempts to resolve the routers' names, while none resolves.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -205,7 +206,7 @@ impl Builder {
         let inner = Inner {
             handle,
             families,
-            strict_bep42: self.service.apply(ServiceConfig::default()).strict_bep42,
+            strictness: Strictness(self.service.apply(ServiceConfig::default()).strict_bep42),
             announcer,
             searches: Searches::new(self.requery),
             shelf: Shelf::default(),

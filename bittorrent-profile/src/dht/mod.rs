@@ -120,6 +120,7 @@ use crate::id::{InfoHash, NodeId};
 use crate::krpc::Version;
 use crate::mainline::Mainline;
 use crate::service::MainlineService;
+use crate::strictness::Strictness;
 use peers::Searches;
 use renew::Announcer;
 use topic::Topics;
@@ -138,7 +139,7 @@ pub struct Dht {
 struct Inner {
     handle: MainlineHandle,
     families: Vec<(Family, SocketAddr, Reach)>,
-    strict_bep42: bool,
+    strictness: Strictness,
     announcer: Arc<Announcer>,
     searches: Searches,
     /// Items kept alive.

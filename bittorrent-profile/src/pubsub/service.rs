@@ -10,6 +10,7 @@ use crate::krpc::{ErrorCode, Families, Refusal, Request, Response, Token};
 use crate::mainline::Mainline;
 use crate::node_id;
 use crate::service::{Ration, ServiceConfig, blank, closest, item, may_replace};
+use crate::strictness::Strictness;
 use crate::token::Tokens;
 
 /// The answering side of one topic: `ping`, `find_node`, and `get` and `put` of its item. Everything else is refused
@@ -20,7 +21,7 @@ pub struct TopicService {
     latest: Option<Arc<MutableItem>>,
     tokens: Tokens,
     ration: Ration,
-    strict_bep42: bool,
+    strictness: Strictness,
     /// The last version that was put here, until it is [taken](Self::take_put).
     put: Option<(Contact<Key<20>>, Arc<MutableItem>)>,
 }
@@ -37,7 +38,7 @@ impl TopicService {
             latest: None,
             tokens: Tokens::new(&secret),
             ration: Ration::new(config.large_answers, &mut rng),
-            strict_bep42: config.strict_bep42,
+            strictness: Strictness(config.strict_bep42),
             put: None,
         }
     }
@@ -113,7 +114,7 @@ impl TopicService {
 
 impl Service<Mainline> for TopicService {
     fn admit(&self, contact: &Contact<Key<20>>) -> Admission {
-        if self.strict_bep42 && !self.is_bound(contact) { Admission::Visitable } else { Admission::Eligible }
+        self.strictness.admission(contact)
     }
 
     /// By BEP 42.

@@ -20,6 +20,7 @@ use crate::krpc::{ErrorCode, Families, Nodes, Refusal, Request, Response, VERSIO
 use crate::mainline::Mainline;
 use crate::node_id;
 use crate::peers::{Peer, PeerStore};
+use crate::strictness::Strictness;
 use crate::token::Tokens;
 pub(crate) use items::{item, may_replace};
 pub(crate) use ration::Ration;
@@ -176,10 +177,7 @@ pub(crate) fn closest(target: &Key<20>, want: Families, cx: &ServeContext<'_, Ma
 
 impl<P: Storage<Key<20>, Peer>, I: Storage<Key<20>, StoredItem>> Service<Mainline> for MainlineService<P, I> {
     fn admit(&self, contact: &Contact<Key<20>>) -> Admission {
-        if self.config.strict_bep42 && !node_id::verify(contact.addr.ip(), &contact.key) {
-            return Admission::Visitable;
-        }
-        Admission::Eligible
+        Strictness(self.config.strict_bep42).admission(contact)
     }
 
     /// By BEP 42.

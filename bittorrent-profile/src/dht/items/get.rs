@@ -16,7 +16,7 @@ use crate::dht::{Dht, Inner, MainlineHandle};
 use crate::item::{Item, PublicKey, Salt};
 use crate::krpc::{Families, Request};
 use crate::mainline::Mainline;
-use crate::node_id;
+use crate::strictness::Strictness;
 
 impl Dht {
     /// Looks for the immutable item with this hash (BEP 44). What a node sends counts only if it has that hash.
@@ -169,7 +169,7 @@ impl Took {
 pub(super) struct Reader {
     handle: MainlineHandle,
     families: Vec<Family>,
-    strict_bep42: bool,
+    strictness: Strictness,
 }
 
 /// A reading under way, shared by the lookups in both networks.
@@ -204,7 +204,7 @@ impl<T: FnMut(&Survey, Took, bool)> Reading<T> {
 impl Reader {
     pub(super) fn of(inner: &Inner) -> Self {
         let families = inner.families.iter().map(|(family, _, _)| *family).collect();
-        Reader { handle: inner.handle.clone(), families, strict_bep42: inner.strict_bep42 }
+        Reader { handle: inner.handle.clone(), families, strictness: inner.strictness }
     }
 
     /// Asks all around the item in both networks at once. After each answer `tell` sees what there is, what it took so
@@ -253,19 +253,13 @@ impl Reader {
             if let Some(report) = search.progress().await? {
                 with().progress(family, &report);
             }
-            with().hear(&answer, self.is_eligible(&answer));
+            let is_eligible = self.strictness.token(&answer.from, &answer.response).is_some();
+            with().hear(&answer, is_eligible);
         }
         let report = search.finish().await?;
         let mut reading = with();
         reading.progress(family, &report);
         reading.tell(false);
         Ok(())
-    }
-
-    /// Whether the node can be asked to keep the item: without a token it cannot (A7); if strict, only if its id fits
-    /// its address (42.5).
-    fn is_eligible(&self, answer: &Answer<Mainline>) -> bool {
-        let from = answer.from;
-        answer.response.token.is_some() && (!self.strict_bep42 || node_id::verify(from.addr.ip(), &from.key))
     }
 }

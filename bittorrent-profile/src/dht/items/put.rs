@@ -7,7 +7,7 @@ use crate::dht::{Dht, Inner, Stored};
 use crate::item::Item;
 use crate::krpc::{Families, Request, Response};
 use crate::mainline::Mainline;
-use crate::node_id;
+use crate::strictness::Strictness;
 
 /// Why an item was not put anywhere.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,7 +78,7 @@ pub(super) async fn store(
         // Who has this version or an older one need not send it.
         let request = Request::Get { seq: item.seq(), target, want: Families::NONE };
         let options = LookupOptions { effort: Some(effort), ..LookupOptions::default() };
-        let make = make_request(item.clone(), cas, inner.strict_bep42);
+        let make = make_request(item.clone(), cas, inner.strictness);
         inner.handle.publish(family, target, request, make, options).await
     };
     let (v4, v6) = tokio::join!(one(Family::V4), one(Family::V6));
@@ -90,12 +90,11 @@ pub(super) async fn store(
     Ok(stored)
 }
 
-/// To whoever gave a token; if strict, only where the id fits the address (42.5). `cas` is left out for nodes that have
+/// To whoever may store. `cas` is left out for nodes that have
 /// no version (44.7).
-fn make_request(item: Item, cas: Cas, strict_bep42: bool) -> MakeRequest<Mainline> {
+fn make_request(item: Item, cas: Cas, strictness: Strictness) -> MakeRequest<Mainline> {
     Box::new(move |from: &Contact<Key<20>>, response: &Response| {
-        let fits = !strict_bep42 || node_id::verify(from.addr.ip(), &from.key);
-        let token = response.token.filter(|_| fits)?;
+        let token = strictness.token(from, response)?;
         let held = response.item.as_ref().and_then(|parts| parts.seq).filter(|seq| *seq >= 0);
         let cas = match (cas, held, item.seq()) {
             (Cas::Exactly(expected), Some(_), _) => Some(expected),
