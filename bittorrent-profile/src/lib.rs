@@ -17,7 +17,6 @@ pub mod scrape;
 mod service;
 mod strictness;
 pub mod sweep;
-pub mod token;
 pub mod torrent;
 
 #[cfg(feature = "dht")]

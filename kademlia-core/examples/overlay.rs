@@ -3,12 +3,14 @@
 
 #![allow(clippy::print_stdout, reason = "an example speaks")]
 
+// The overlay begins here.
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use kademlia_core::{
-    Body, Codec, Config, Contact, Event, Instant, Key, Keyspace, LookupOptions, Malformed, Message, Node,
-    Protocol, Reply, ServeContext, Service, TransactionId,
+    Body, Codec, Contact, Key, Keyspace, Malformed, Message, Protocol, Reply, ServeContext, Service,
+    TransactionId,
 };
 
 /// What the overlay says. There is one request: "what hangs here, and who is close?", perhaps with a notice to hang.
@@ -113,6 +115,8 @@ impl Service<Board> for Notices {
 }
 
 // The overlay ends here. Below: twenty nodes of it in one process, where sending a datagram is a call.
+
+use kademlia_core::{Config, Event, Instant, LookupOptions, Node};
 
 type Network = BTreeMap<SocketAddr, Node<Board, Notices>>;
 

@@ -24,6 +24,7 @@ mod storage;
 pub mod table;
 mod task;
 mod time;
+mod token;
 
 pub use address::{Family, Reach, subnet, wide_subnet};
 pub use config::{
@@ -45,10 +46,13 @@ pub use rpc::{Cause, RequestId, RoundTrips};
 pub use service::{Admission, ReadOnly, Reply, ServeContext, Service, Ticket};
 pub use size::NetworkSize;
 pub use snapshot::Snapshot;
-pub use storage::{MemoryStorage, NoRoom, Placed, Record, Storage, StorageLimits};
+#[cfg(any(test, feature = "testing"))]
+pub use storage::suite as storage_suite;
+pub use storage::{Durable, MemoryStorage, NoRoom, Placed, Record, Storage, StorageLimits};
 pub use table::Table;
 pub use task::{Judge, Outcome, Task, TaskId, Verdict};
 pub use time::{Instant, soonest};
+pub use token::Tokens;
 
 #[cfg(feature = "runtime")]
 pub mod runtime;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kademlia_core::{Admission, Contact, Key, Reply, Rng, ServeContext, Service};
+use kademlia_core::{Admission, Contact, Key, Keyspace, Reply, Rng, ServeContext, Service, Tokens};
 
 use super::Topic;
 use crate::item::{Item, ItemParts, MutableItem};
@@ -11,7 +11,6 @@ use crate::mainline::Mainline;
 use crate::node_id;
 use crate::service::{Ration, ServiceConfig, blank, closest, item, may_replace};
 use crate::strictness::Strictness;
-use crate::token::Tokens;
 
 /// The answering side of one topic: `ping`, `find_node`, and `get` and `put` of its item. Everything else is refused
 /// (50.2). Keeps the latest version for as long as it lives (50.4), and nothing else.
@@ -71,7 +70,7 @@ impl TopicService {
             return Err((ErrorCode::Protocol, "this topic has one item, and another target"));
         }
         let mut response = Response { nodes: closest(target, want, cx), ..blank() };
-        response.token = Some(self.tokens.issue(cx.now, cx.from.ip(), target));
+        response.token = Some(Token::from_array(self.tokens.issue(cx.now, cx.from.ip(), target.as_bytes())));
         if let Some(latest) = &self.latest {
             let parts = ItemParts::of(&Item::Mutable(Arc::clone(latest)), known);
             let bytes = parts.value.as_ref().map_or(0, |value| value.as_bytes().len());
@@ -95,7 +94,7 @@ impl TopicService {
         if !self.topic.is_of(&item) {
             return Err((ErrorCode::Protocol, "another topic's item"));
         }
-        if !self.tokens.verify(cx.now, cx.from.ip(), &self.topic.target, token) {
+        if !self.tokens.verify(cx.now, cx.from.ip(), self.topic.target.as_bytes(), token.as_bytes()) {
             return Err((ErrorCode::Protocol, "bad token"));
         }
         if let Some(latest) = &self.latest {

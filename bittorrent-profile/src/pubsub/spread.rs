@@ -4,10 +4,9 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
-use kademlia_core::{Contact, Family, Instant, Key, RequestId};
+use kademlia_core::{Contact, Family, Instant, Key, RequestId, Tokens};
 
 use crate::krpc::Token;
-use crate::token::EPOCH;
 
 /// Least time between the beginnings of two rounds. Of versions that follow one another faster only the last is passed on,
 /// so that an owner cannot make others send more than a table's worth of requests in this time.
@@ -24,7 +23,7 @@ const ROUND: usize = 256;
 /// was none or the node had a newer version meanwhile.
 const ATTEMPTS: u8 = 4;
 /// A token is used for as long as a node has to accept one.
-const TOKEN_LIFE: Duration = EPOCH;
+const TOKEN_LIFE: Duration = Tokens::EPOCH;
 
 /// What is known of somebody in the table.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kademlia_core::{Key, ServeContext, Storage};
+use kademlia_core::{Key, Keyspace, ServeContext, Storage};
 
 use super::{MainlineService, blank, closest, no_room};
 use crate::item::{Item, ItemParts, MutableItem, PublicKey, RawValue, Salt, Signature, StoredItem};
@@ -52,7 +52,7 @@ impl<P: Storage<Key<20>, Peer>, I: Storage<Key<20>, StoredItem>> MainlineService
     fn token_for_item(&mut self, target: &Key<20>, cx: &ServeContext<'_, Mainline>) -> Option<Token> {
         let longest = StoredItem::new(Item::Immutable(RawValue::longest()), cx.from.ip());
         self.stores.items_mut(cx.local).admits(target, &longest).ok()?;
-        Some(self.tokens.issue(cx.now, cx.from.ip(), target))
+        Some(Token::from_array(self.tokens.issue(cx.now, cx.from.ip(), target.as_bytes())))
     }
 
     /// What is cheap to check comes first; the signature, which is not, last, and not at all if the very same item is
@@ -65,7 +65,7 @@ impl<P: Storage<Key<20>, Peer>, I: Storage<Key<20>, StoredItem>> MainlineService
         cx: &ServeContext<'_, Mainline>,
     ) -> Result<Response, Refusal> {
         let target = item.target();
-        if !self.tokens.verify(cx.now, cx.from.ip(), &target, token) {
+        if !self.tokens.verify(cx.now, cx.from.ip(), target.as_bytes(), token.as_bytes()) {
             return Err((ErrorCode::Protocol, "bad token"));
         }
         let held = self.stores.item(cx.now, &target, &mut self.rng);

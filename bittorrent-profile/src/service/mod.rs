@@ -13,6 +13,7 @@ use core::time::Duration;
 
 use kademlia_core::{
     Admission, Contact, Instant, Key, NoRoom, Reply, Rng, ServeContext, Service, Storage, StorageLimits,
+    Tokens,
 };
 
 use crate::item::{ItemStore, StoredItem};
@@ -21,7 +22,6 @@ use crate::mainline::Mainline;
 use crate::node_id;
 use crate::peers::{Peer, PeerStore};
 use crate::strictness::Strictness;
-use crate::token::Tokens;
 pub(crate) use items::{item, may_replace};
 pub(crate) use ration::Ration;
 use samples::Sampler;

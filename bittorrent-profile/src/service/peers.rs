@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use core::num::NonZeroU16;
 
-use kademlia_core::{Key, Rng, ServeContext, Storage};
+use kademlia_core::{Key, Keyspace, Rng, ServeContext, Storage};
 
 use super::room::{peers_that_fit, samples_that_fit};
 use super::{MainlineService, blank, closest, no_room};
@@ -80,7 +80,7 @@ impl<P: Storage<Key<20>, Peer>, I: Storage<Key<20>, StoredItem>> MainlineService
     fn token_for_peer(&mut self, target: &Key<20>, cx: &ServeContext<'_, Mainline>) -> Option<Token> {
         let peer = self.peer(cx.from);
         self.stores.peers_mut(cx.local).admits(target, &peer).ok()?;
-        Some(self.tokens.issue(cx.now, cx.from.ip(), target))
+        Some(Token::from_array(self.tokens.issue(cx.now, cx.from.ip(), target.as_bytes())))
     }
 
     pub(super) fn announce(
@@ -91,8 +91,8 @@ impl<P: Storage<Key<20>, Peer>, I: Storage<Key<20>, StoredItem>> MainlineService
         token: &Token,
         cx: &ServeContext<'_, Mainline>,
     ) -> Result<Response, Refusal> {
-        let target = info_hash.into();
-        if !self.tokens.verify(cx.now, cx.from.ip(), &target, token) {
+        let target: Key<20> = info_hash.into();
+        if !self.tokens.verify(cx.now, cx.from.ip(), target.as_bytes(), token.as_bytes()) {
             return Err((ErrorCode::Protocol, "bad token"));
         }
         let port = port.ok_or((ErrorCode::Protocol, "no port"))?;

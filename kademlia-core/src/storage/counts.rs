@@ -53,10 +53,14 @@ impl Counts {
         self.sources.len() + self.subnets.len()
     }
 
-    /// Entries that counting `ip` would add.
-    pub(super) fn missing(&self, ip: IpAddr) -> usize {
-        usize::from(!self.sources.contains_key(&source(ip)))
-            + usize::from(!self.subnets.contains_key(&subnet(ip)))
+    /// Entries there would be with one more record of `ip`, and one less of `replaced`.
+    pub(super) fn len_with(&self, ip: IpAddr, replaced: Option<IpAddr>) -> usize {
+        let with = |map: &BTreeMap<IpAddr, u32>, group: fn(IpAddr) -> IpAddr| {
+            let added = !map.contains_key(&group(ip));
+            let last = |old: IpAddr| group(old) != group(ip) && map.get(&group(old)) == Some(&1);
+            map.len() + usize::from(added) - usize::from(replaced.is_some_and(last))
+        };
+        with(&self.sources, source) + with(&self.subnets, subnet)
     }
 }
 

@@ -7,6 +7,7 @@ use core::mem;
 use crate::key::Keyspace;
 use crate::rng::Rng;
 use crate::storage::counts::{Counts, source};
+use crate::storage::ledger::Ledger;
 use crate::storage::{NoRoom, Placed, Record, Storage, StorageLimits};
 use crate::time::Instant;
 
@@ -19,9 +20,7 @@ pub struct MemoryStorage<K, R> {
     shelves: BTreeMap<K, Shelf<R>>,
     /// Every shelf's [`due`](Shelf::due), with its key.
     dues: BTreeSet<(Instant, K)>,
-    counts: Counts,
-    records: usize,
-    heap_bytes: usize,
+    ledger: Ledger<K, R>,
 }
 
 /// The records under one key.
@@ -68,15 +67,26 @@ impl<K: Keyspace, R: Record> MemoryStorage<K, R> {
             center: K::ZERO,
             shelves: BTreeMap::new(),
             dues: BTreeSet::new(),
-            counts: Counts::default(),
-            records: 0,
-            heap_bytes: 0,
+            ledger: Ledger::default(),
         }
     }
 
     /// The limits it was made with.
     pub fn limits(&self) -> &StorageLimits {
         &self.limits
+    }
+
+    /// From now on every record that leaves is kept for [`take_gone`](Self::take_gone), whatever drove it out: a newer
+    /// one in its slot, a nearer key, a limit, its expiry or [`remove`](Storage::remove). For what keeps a copy of the store elsewhere.
+    pub fn keep_gone(&mut self) {
+        self.ledger.keep_gone();
+    }
+
+    /// The records that left since the last time, each with its key, in the order in which they left; none without
+    /// [`keep_gone`](Self::keep_gone), after which they have to be taken after every call that may drop any: nothing else
+    /// bounds them.
+    pub fn take_gone(&mut self) -> impl Iterator<Item = (K, R)> + use<'_, K, R> {
+        self.ledger.take_gone()
     }
 
     fn shelf(&self, key: &K) -> Option<&Shelf<R>> {
@@ -87,11 +97,15 @@ impl<K: Keyspace, R: Record> MemoryStorage<K, R> {
     fn bytes_with(&self, key: &K, record: &R) -> usize {
         let shelf = self.shelf(key);
         let replaced = shelf.and_then(|shelf| shelf.at(&record.slot()));
-        let own = if replaced.is_some() { 0 } else { Self::RECORD };
-        let key = if shelf.is_some() { 0 } else { Self::KEY };
-        let counts = self.counts.missing(record.source()) * Counts::ENTRY;
-        let before = self.bytes() - replaced.map_or(0, R::heap_bytes);
-        before.saturating_add(own + key + counts).saturating_add(record.heap_bytes())
+        let keys = self.shelves.len() + usize::from(shelf.is_none());
+        let records = self.len() + usize::from(replaced.is_none());
+        let counts = self.ledger.counts().len_with(record.source(), replaced.map(R::source));
+        let heap = self.ledger.heap_bytes() - replaced.map_or(0, R::heap_bytes);
+        Self::weight(keys, records, counts, heap).saturating_add(record.heap_bytes())
+    }
+
+    fn weight(keys: usize, records: usize, counts: usize, heap: usize) -> usize {
+        keys * Self::KEY + records * Self::RECORD + counts * Counts::ENTRY + heap
     }
 
     /// Whether so many bytes come free when all keys farther than `key` give way. Every shelf it looks at weighs
@@ -99,8 +113,7 @@ impl<K: Keyspace, R: Record> MemoryStorage<K, R> {
     fn can_free(&self, key: &K, mut bytes: usize) -> bool {
         let limit = self.center.distance(key);
         for (_, shelf) in self.shelves.iter().rev().take_while(|(distance, _)| **distance > limit) {
-            let weight = Self::KEY + shelf.records.len() * Self::RECORD + shelf.heap_bytes;
-            bytes = bytes.saturating_sub(weight);
+            bytes = bytes.saturating_sub(Self::weight(1, shelf.records.len(), 0, shelf.heap_bytes));
             if bytes == 0 {
                 return true;
             }
@@ -110,20 +123,27 @@ impl<K: Keyspace, R: Record> MemoryStorage<K, R> {
 
     /// Removes one record of the key farthest from the center: that of the last slot, the only one that costs no search.
     fn evict_one(&mut self) {
-        let Some(mut farthest) = self.shelves.last_entry() else {
+        let Some((distance, shelf)) = self.shelves.iter().next_back() else {
             return;
         };
-        let shelf = farthest.get_mut();
-        if let Some(held) = shelf.records.pop() {
-            let bytes = held.record.heap_bytes();
-            shelf.heap_bytes -= bytes;
-            self.heap_bytes -= bytes;
-            self.records -= 1;
-            self.counts.remove(held.record.source());
+        let last = shelf.records.len().saturating_sub(1);
+        self.take(&self.center.distance(distance), last);
+    }
+
+    /// Removes the record at `index` under `key`, and the shelf with its last one.
+    fn take(&mut self, key: &K, index: usize) {
+        let distance = self.center.distance(key);
+        let Some(shelf) = self.shelves.get_mut(&distance) else {
+            return;
+        };
+        if index < shelf.records.len() {
+            let record = shelf.records.remove(index).record;
+            shelf.heap_bytes -= record.heap_bytes();
+            self.ledger.leave(*key, record);
         }
         if shelf.records.is_empty() {
-            let (distance, shelf) = farthest.remove_entry();
-            self.dues.remove(&(shelf.due, self.center.distance(&distance)));
+            self.dues.remove(&(shelf.due, *key));
+            self.shelves.remove(&distance);
         }
     }
 
@@ -135,18 +155,10 @@ impl<K: Keyspace, R: Record> MemoryStorage<K, R> {
         };
         let looked_at = shelf.records.len();
         self.dues.remove(&(shelf.due, *key));
-        let (counts, mut freed) = (&mut self.counts, 0);
-        shelf.records.retain(|held| {
-            let live = held.expires > now;
-            if !live {
-                freed += held.record.heap_bytes();
-                counts.remove(held.record.source());
-            }
-            live
-        });
-        shelf.heap_bytes -= freed;
-        self.heap_bytes -= freed;
-        self.records -= looked_at - shelf.records.len();
+        for held in shelf.records.extract_if(.., |held| held.expires <= now) {
+            shelf.heap_bytes -= held.record.heap_bytes();
+            self.ledger.leave(*key, held.record);
+        }
         match shelf.records.iter().map(|held| held.expires).min() {
             Some(due) => {
                 shelf.due = due;
@@ -161,15 +173,14 @@ impl<K: Keyspace, R: Record> MemoryStorage<K, R> {
 
     /// Puts the record in its place; all limits have been seen to.
     fn put(&mut self, key: K, record: R, expires: Instant) -> Placed {
-        let (slot, bytes) = (record.slot(), record.heap_bytes());
-        self.counts.add(record.source());
-        self.heap_bytes += bytes;
+        let slot = record.slot();
+        self.ledger.enter(&record);
         let dues = &mut self.dues;
         let shelf = self.shelves.entry(self.center.distance(&key)).or_insert_with(|| {
             dues.insert((expires, key));
             Shelf { records: Vec::new(), due: expires, heap_bytes: 0 }
         });
-        shelf.heap_bytes += bytes;
+        shelf.heap_bytes += record.heap_bytes();
         if expires < shelf.due {
             dues.remove(&(shelf.due, key));
             dues.insert((expires, key));
@@ -181,14 +192,12 @@ impl<K: Keyspace, R: Record> MemoryStorage<K, R> {
                 if let Some(place) = shelf.records.get_mut(index) {
                     let old = mem::replace(place, held).record;
                     shelf.heap_bytes -= old.heap_bytes();
-                    self.heap_bytes -= old.heap_bytes();
-                    self.counts.remove(old.source());
+                    self.ledger.leave(key, old);
                 }
                 Placed::Renewed
             }
             Err(index) => {
                 shelf.records.insert(index, held);
-                self.records += 1;
                 Placed::New
             }
         }
@@ -223,7 +232,7 @@ impl<K: Keyspace, R: Record> Storage<K, R> for MemoryStorage<K, R> {
         let shelf = self.shelf(key);
         let replaced = shelf.and_then(|shelf| shelf.at(&record.slot()));
         if replaced.is_none_or(|old| source(old.source()) != source(record.source())) {
-            self.counts.admit(record.source(), &self.limits)?;
+            self.ledger.counts().admit(record.source(), &self.limits)?;
         }
         let held = shelf.map_or(0, |shelf| shelf.records.len());
         if replaced.is_none() && self.limits.per_key != 0 && held >= self.limits.per_key {
@@ -242,6 +251,14 @@ impl<K: Keyspace, R: Record> Storage<K, R> for MemoryStorage<K, R> {
             self.evict_one();
         }
         Ok(self.put(key, record, expires))
+    }
+
+    fn remove(&mut self, key: &K, slot: &R::Slot) -> bool {
+        let Some(index) = self.shelf(key).and_then(|shelf| shelf.find(slot).ok()) else {
+            return false;
+        };
+        self.take(key, index);
+        true
     }
 
     fn has(&self, now: Instant, key: &K) -> bool {
@@ -280,7 +297,7 @@ impl<K: Keyspace, R: Record> Storage<K, R> for MemoryStorage<K, R> {
     }
 
     fn len(&self) -> usize {
-        self.records
+        self.ledger.records()
     }
 
     fn keys(&self) -> usize {
@@ -288,8 +305,8 @@ impl<K: Keyspace, R: Record> Storage<K, R> for MemoryStorage<K, R> {
     }
 
     fn bytes(&self) -> usize {
-        let keys = self.shelves.len() * Self::KEY;
-        keys + self.records * Self::RECORD + self.counts.len() * Counts::ENTRY + self.heap_bytes
+        let ledger = &self.ledger;
+        Self::weight(self.shelves.len(), self.len(), ledger.counts().len(), ledger.heap_bytes())
     }
 }
 

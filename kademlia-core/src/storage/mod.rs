@@ -7,7 +7,10 @@ use crate::rng::Rng;
 use crate::time::Instant;
 
 mod counts;
+mod ledger;
 mod memory;
+#[cfg(any(test, feature = "testing"))]
+pub mod suite;
 
 pub use memory::MemoryStorage;
 
@@ -26,6 +29,19 @@ pub trait Record: Clone {
     fn heap_bytes(&self) -> usize {
         0
     }
+}
+
+/// A record that outlives the process: as bytes in a database.
+///
+/// The two functions are inverse: `read` of what `write` appended gives an equal record, in the same slot and from the
+/// same source. The key and the expiry are kept beside it.
+pub trait Durable: Record {
+    /// Appends the record's bytes to `out`.
+    fn write(&self, out: &mut Vec<u8>);
+
+    /// The record of these bytes; `None` if they are none. Total: bytes from a damaged or foreign file must not make it
+    /// panic.
+    fn read(bytes: &[u8]) -> Option<Self>;
 }
 
 /// How much is held, and for whom. A record past a limit is refused with the matching [`NoRoom`].
@@ -99,6 +115,9 @@ pub trait Storage<K, R: Record> {
     /// # Errors
     /// The limit that keeps it out; then nothing has changed, but for expired records under this key.
     fn insert(&mut self, now: Instant, key: K, record: R, expires: Instant) -> Result<Placed, NoRoom>;
+
+    /// Removes the record in `slot` under `key`; gives whether there was one, be it expired.
+    fn remove(&mut self, key: &K, slot: &R::Slot) -> bool;
 
     /// Whether there is a record under `key`.
     fn has(&self, now: Instant, key: &K) -> bool;
