@@ -13,12 +13,19 @@ use crate::span;
 mod conform;
 mod inspect;
 mod items;
+mod kv;
+mod records;
 mod sim;
 mod torrent;
 
 pub(crate) use conform::Conform;
 pub(crate) use inspect::{Decode, Id, Sample};
 pub(crate) use items::{Get, Keygen, Put, Seq, Target};
+pub(crate) use kv::{Kv, KvCommand, KvDump, KvGet, KvJoin, KvPut, KvRemove, KvRun};
+pub(crate) use records::{
+    RecordKind, Records, RecordsCommand, RecordsFind, RecordsJoin, RecordsList, RecordsPing, RecordsProbe,
+    RecordsPublish, RecordsResolve, RecordsRun, RecordsTarget, RecordsWithdraw,
+};
 pub(crate) use sim::Sim;
 use torrent::{info_hash, target};
 
@@ -78,6 +85,8 @@ pub(crate) enum Command {
     Conform(Conform),
     Demo(Demo),
     Sim(Sim),
+    Kv(Kv),
+    Records(Records),
 }
 
 /// Run a node until Ctrl-C or SIGTERM

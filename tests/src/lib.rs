@@ -188,3 +188,8 @@ impl Network {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// The guide's code, compiled. `tests/guide.rs` runs it.
+#[cfg(doctest)]
+#[doc = include_str!(concat!(env!("OUT_DIR"), "/guide.md"))]
+pub struct Guide;

@@ -4,6 +4,8 @@ mod addresses;
 mod churn;
 mod clock;
 mod faults;
+#[cfg(feature = "kit")]
+pub mod kit;
 mod link;
 mod nat;
 pub mod peers;

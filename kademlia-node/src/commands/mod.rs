@@ -8,9 +8,11 @@ mod find;
 mod get;
 mod id;
 mod keygen;
+mod kv;
 mod peers;
 mod ping;
 mod put;
+mod records;
 mod run;
 mod sample;
 mod sim;
@@ -24,7 +26,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::layer;
 use tracing_subscriber::prelude::*;
 
-use crate::cli::{Cli, Command, Global};
+use crate::cli::{Cli, Command, Global, KvCommand, RecordsCommand};
 use crate::exit::{Exit, Failure, verdict};
 use crate::interrupt::Interrupt;
 use crate::output::{Output, complain, wants_color};
@@ -49,7 +51,7 @@ pub(crate) fn execute(cli: &Cli) -> Exit {
 }
 
 fn run_to_end(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
-    start_log(&cli.global, matches!(cli.command, Command::Run(_)))?;
+    start_log(&cli.global, is_node(&cli.command))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         let interrupt = Interrupt::listen()?;
@@ -68,10 +70,22 @@ fn run_to_end(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
             Command::Conform(args) => conform::run(args, output, interrupt).await,
             Command::Demo(args) => demo::run(args, output, interrupt).await,
             Command::Sim(args) => sim::run(args, output, interrupt).await,
+            Command::Kv(args) => kv::run(args, output, interrupt).await,
+            Command::Records(args) => records::run(args, output, interrupt).await,
         }
     });
     runtime.shutdown_timeout(LINGER);
     result
+}
+
+/// Whether the command is a node in the foreground, whose life cycle is worth a line.
+fn is_node(command: &Command) -> bool {
+    match command {
+        Command::Run(_) => true,
+        Command::Kv(args) => matches!(args.command, KvCommand::Run(_)),
+        Command::Records(args) => matches!(args.command, RecordsCommand::Run(_)),
+        _ => false,
+    }
 }
 
 /// `--log`, or else `RUST_LOG`, or else life-cycle messages of a node and warnings of anything else.

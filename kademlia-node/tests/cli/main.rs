@@ -10,7 +10,9 @@ mod commands;
 mod conform;
 mod inspect;
 mod items;
+mod kv;
 mod process;
+mod records;
 #[cfg(unix)]
 mod signals;
 mod sim;
