@@ -1,6 +1,10 @@
 //! Mainline keeps the laws of `transport_mem::kit`, as every overlay must.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests may fail loudly, and figures are printed"
+)]
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
