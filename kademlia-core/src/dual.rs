@@ -26,6 +26,14 @@ impl<P: Protocol, S: Service<P>> DualStack<P, S> {
         DualStack { v4, v6 }
     }
 
+    /// The one node of a host whose socket is of `family`.
+    pub fn single(node: Node<P, S>, family: Family) -> Self {
+        match family {
+            Family::V4 => DualStack::new(Some(node), None),
+            Family::V6 => DualStack::new(None, Some(node)),
+        }
+    }
+
     /// A datagram arrived; see [`Node::handle_datagram`]. One of a family without a node is dropped.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
         let (own, other) = match Family::of(&from) {
@@ -134,7 +142,7 @@ impl<P: Protocol, S: Service<P>> DualStack<P, S> {
 }
 
 impl<P: Protocol, S: Service<P>> From<Node<P, S>> for DualStack<P, S> {
-    /// The node alone, for IPv4. Use [`DualStack::new`] for an IPv6 node.
+    /// The node alone, for IPv4. Use [`DualStack::single`] for an IPv6 node.
     fn from(node: Node<P, S>) -> Self {
         DualStack::new(Some(node), None)
     }

@@ -221,7 +221,9 @@ fn a_store_killed_while_its_file_is_made_starts_anew() {
         let files = || fs::read_dir(directory.path()).unwrap().count();
         // As soon as there is anything, or a little later.
         while files() == 0 && child.try_wait().unwrap().is_none() {}
-        (0..round * 20).for_each(|_| drop(files()));
+        (0..round * 20).for_each(|_| {
+            files();
+        });
         child.kill().unwrap();
         child.wait().unwrap();
         let found = read(&directory.path().join("records"));

@@ -47,11 +47,16 @@ impl<K: Keyspace> Hearing<K> {
     /// A request that was first sent at `sent` failed; gives back whether that says something of the node asked,
     /// and not only of ourselves.
     fn failed(&mut self, now: Instant, sent: Instant) -> bool {
-        let tells = self.heard.is_some_and(|heard| heard >= sent);
+        let tells = self.has_heard_since(sent);
         if !tells {
             self.deaf_since.get_or_insert(now);
         }
         tells
+    }
+
+    /// Whether anybody has been heard since then.
+    pub(super) fn has_heard_since(&self, sent: Instant) -> bool {
+        self.heard.is_some_and(|heard| heard >= sent)
     }
 
     fn suspect(&mut self, contact: &Contact<K>) {

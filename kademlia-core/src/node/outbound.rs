@@ -5,6 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use super::{Event, Failure, Node};
 use crate::contact::Contact;
+use crate::health::Health;
 use crate::message::{Body, Message, TransactionId};
 use crate::protocol::Protocol;
 use crate::rpc::{Cause, Expiry, Pending, RequestId};
@@ -209,6 +210,8 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.counters.failed += 1;
         if let Some(key) = pending.expected {
             self.on_unheard(now, &Contact::new(key, pending.to), pending.first_sent());
+        } else if self.hearing.has_heard_since(pending.first_sent()) {
+            self.health.record(now, pending.to, Health::Bad);
         }
         match pending.cause {
             Cause::Lookup(id) | Cause::Store(id) => self.search_failed(id, pending.to),

@@ -213,10 +213,7 @@ impl<S: Storage<Key<32>, StoredRecord> + Send + 'static> Builder<S> {
             node.expect_bootstrap();
         }
         let (identity, family) = (node.service().identity(), Family::of(&bound));
-        let (driver, handle) = Driver::new(transport, driver, |_| match family {
-            Family::V4 => DualStack::new(Some(node), None),
-            Family::V6 => DualStack::new(None, Some(node)),
-        });
+        let (driver, handle) = Driver::new(transport, driver, |_| DualStack::single(node, family));
         let joining = tokio::spawn(join(handle.clone(), family, contacts, hosts));
         let ticking = tokio::spawn(clock.keep(handle.clone(), family));
         let inner = Inner {
