@@ -25,7 +25,7 @@ mod read;
 
 use core::net::{IpAddr, SocketAddr};
 
-use kademlia_core::{Body, Codec, Contact, Keyspace, Malformed, Message};
+use kademlia_core::{Body, Codec, Contact, Family, Keyspace, MAX_TRANSACTION_ID, Malformed, Message};
 
 use crate::pair::Value;
 use crate::protocol::{Id, K, KeyValue, Request, Response, Versioned};
@@ -175,6 +175,18 @@ fn write_addr(addr: SocketAddr, out: &mut Vec<u8>) {
         IpAddr::V6(ip) => out.extend_from_slice(&ip.octets()),
     }
     out.extend_from_slice(&addr.port().to_be_bytes());
+}
+
+/// How many contacts of one family fit beside an item, whatever the transaction id.
+pub(crate) fn contacts_beside(item: &Versioned, family: Family) -> usize {
+    let (contact, observed) = match family {
+        Family::V4 => (CONTACT_V4, 6),
+        Family::V6 => (CONTACT_V6, 18),
+    };
+    let value = item.value.as_ref().map_or(0, |value| value.as_bytes().len());
+    let frame = 2 + 1 + MAX_TRANSACTION_ID + 32 + 1 + observed;
+    let parts = 8 + (8 + 4 + 2 + value) + 2;
+    LONGEST.saturating_sub(frame + parts) / contact
 }
 
 /// The nearest that fit, those with an IPv4 address first.

@@ -152,6 +152,8 @@ fn fs_e2_the_longest_value_fits_and_twenty_contacts_do() {
     };
     assert_eq!(fits("8.8.8.8:1".parse().ok(), "8.8.8.8:1"), (20, 3));
     assert_eq!(fits("[2a00::1]:1".parse().ok(), "[2a00::1]:1"), (20, 2));
+    let beside = |family| contacts_beside(&item, family);
+    assert_eq!((beside(Family::V4), beside(Family::V6)), (3, 2));
     let store = encoded(&asked(Request::Store { key, token, item: item.clone() }));
     assert!(store.len() <= LONGEST);
 }

@@ -64,7 +64,8 @@ impl<St: Storage<Id, Pair>> KvService<St> {
             _ => None,
         };
         let all = held.iter().chain(found.iter().map(|(_, _, item)| item));
-        let newest = all.max_by(|a, b| (a.version, &a.value).cmp(&(b.version, &b.value)));
+        // Of equal ones, that with the longest life.
+        let newest = all.max_by(|a, b| (a.version, &a.value, a.life).cmp(&(b.version, &b.value, b.life)));
         let Some(item) = newest.cloned() else {
             return done(Ok(Got { key, item: None, holders: Vec::new(), cached_at: None, report }));
         };

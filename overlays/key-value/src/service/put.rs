@@ -68,7 +68,11 @@ impl<St: Storage<Id, Pair>> KvService<St> {
     /// here.
     pub fn withdraw(&mut self, key: &Id) -> bool {
         self.published.renewals.remove(key);
-        self.published.items.remove(key).is_some()
+        let Some(publication) = self.published.items.remove(key) else { return false };
+        for done in publication.waiting {
+            done(Err(NotPut::Withdrawn));
+        }
+        true
     }
 
     /// Publishes a value no longer, and tells those who hold it that it is gone. That word lives a day, by when all older

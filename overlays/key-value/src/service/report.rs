@@ -78,6 +78,9 @@ pub enum NotPut {
     /// This node publishes as many pairs as it may.
     #[error("this node publishes as many pairs as it may")]
     Full,
+    /// It was withdrawn or removed before its turn came.
+    #[error("withdrawn before it was published")]
+    Withdrawn,
     /// Too many lookups wait; the put is tried again later.
     #[error(transparent)]
     Busy(#[from] LookupLimit),

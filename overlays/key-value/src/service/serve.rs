@@ -5,6 +5,7 @@ use std::time::Duration;
 use kademlia_core::{Contact, Keyspace, Reply, ServeContext, Storage};
 
 use super::KvService;
+use crate::codec::contacts_beside;
 use crate::pair::Pair;
 use crate::protocol::{ErrorCode, Id, KeyValue, Request, Response, Versioned};
 use crate::token::Token;
@@ -36,11 +37,9 @@ impl<St: Storage<Id, Pair>> KvService<St> {
 
     fn find(&mut self, key: &Id, cx: &ServeContext<'_, KeyValue>) -> Response {
         let Some(pair) = self.held.get(cx.now, key) else { return self.nodes(key, cx) };
-        Response::Found {
-            token: self.token(cx),
-            item: pair.versioned(self.config.wall.millis(cx.now)),
-            contacts: self.closest(key, cx),
-        }
+        let (item, mut contacts) = (pair.versioned(self.config.wall.millis(cx.now)), self.closest(key, cx));
+        contacts.truncate(contacts_beside(&item, cx.family()));
+        Response::Found { token: self.token(cx), item, contacts }
     }
 
     fn closest(&self, target: &Id, cx: &ServeContext<'_, KeyValue>) -> Vec<Contact<Id>> {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kademlia_core::{Body, Cause, Codec, Keyspace, Message};
-use key_value::{Compact, Id, K, KeyValue, KvConfig, Request, Wanted, key_of};
+use key_value::{Compact, Id, K, KeyValue, KvConfig, NotPut, Request, Wanted, key_of};
 use transport_mem::{LinkModel, NodeIndex, Payload, Step};
 
 use crate::network::{HOUR, MINUTE, Network};
@@ -261,4 +261,20 @@ fn fs_e4_what_databases_have_kept_finds_its_way_to_where_it_belongs() {
         let (closest, holders) = (network.closest(&key_of(name), K), network.holders(&key_of(name)));
         assert!(closest.difference(&holders).count() <= 1, "{name}");
     }
+}
+
+#[test]
+fn what_is_withdrawn_before_its_turn_is_not_put_and_says_so() {
+    let mut network =
+        Network::empty(12, LinkModel::internet(), KvConfig { publishing: 0, ..KvConfig::default() });
+    network.grow(1);
+    let (first, second) = (network.begin_put(0, key_of("a"), b"1"), network.begin_put(0, key_of("a"), b"2"));
+    network.run_for(MINUTE);
+    assert!(first.try_recv().is_err() && second.try_recv().is_err(), "no turn came");
+    let withdrawn = network.simulation.call(0, |node, _| node.service_mut().withdraw(&key_of("a")));
+    assert_eq!(withdrawn, Some(true));
+    assert_eq!(
+        (network.wait(&first), network.wait(&second)),
+        (Err(NotPut::Withdrawn), Err(NotPut::Withdrawn))
+    );
 }

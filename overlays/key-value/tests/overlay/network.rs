@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kademlia_core::{Config, Instant, LookupLimit, Node, Rng};
 use key_value::{Got, Id, KeyValue, KvConfig, KvService, NotPut, Put, Value, Wanted, key_of};
-use transport_mem::{Birth, LinkModel, NodeIndex, Simulation, address_v4};
+use transport_mem::{Birth, Churner, LinkModel, NodeIndex, Simulation, address_v4};
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -86,6 +86,14 @@ impl Network {
                 self.simulation.call(index, |node, now| node.bootstrap(now, &first));
             }
         }
+    }
+
+    /// Lets nodes come and go; those that come back have lost their pairs.
+    pub(crate) fn churn(&mut self, churner: &mut Churner<Id>, time: Duration) {
+        let until = self.simulation.now() + time;
+        let (config, service) = (Arc::clone(&self.config), self.service);
+        churner.run_until(&mut self.simulation, until, |birth| node(&birth, Arc::clone(&config), service));
+        self.simulation.take_events();
     }
 
     pub(crate) fn run_for(&mut self, time: Duration) {

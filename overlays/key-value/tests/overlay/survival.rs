@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kademlia_core::{Instant, LookupLimit};
 use key_value::{Got, Id, KvConfig, NotPut, Put, Wanted, key_of};
-use transport_mem::{LinkModel, NodeIndex};
+use transport_mem::{Churn, Churner, LinkModel, NodeIndex};
 
 use crate::network::{Ending, HOUR, MINUTE, Network};
 
@@ -182,6 +182,39 @@ fn three_generations(seed: u64, nodes: usize, values: usize, gets: usize) -> Tal
     tally
 }
 
+/// Hosts that come and go as those of file sharers do, half of them up at any time; nobody has a database. Gives back what
+/// was found of values put an hour before or earlier, in so many hours.
+fn with_churn(seed: u64, hosts: usize, half_life: Duration, hours: u32) -> Tally {
+    let mut life = Life::new(seed, hosts, 0.05);
+    for index in (0..hosts).step_by(2) {
+        life.network.simulation.crash(index);
+    }
+    let mut churner = Churner::new(Churn::with_half_life(half_life), 0, &mut life.network.simulation);
+    for minute in 0..hours * 60 {
+        life.put();
+        (0..4).for_each(|_| life.get());
+        life.network.churn(&mut churner, MINUTE);
+        // Gets that began this minute have a minute more.
+        if minute > 0 {
+            life.settle(false);
+        }
+    }
+    let lost = life.values.iter().filter(|(key, _)| life.network.holders(key).is_empty()).count();
+    let (tally, values) = (life.tally, life.values.len());
+    println!(
+        "seed {seed}, {hosts} hosts, half-life {half_life:?}: {} of {} gets found their value, {lost} of {values} values lost",
+        tally.found, tally.gets
+    );
+    tally
+}
+
+#[test]
+fn fs_e4_values_survive_where_hosts_come_and_go() {
+    let tally = with_churn(1, 120, HOUR, 3);
+    assert!(tally.gets >= 400);
+    assert!(tally.found * 1_000 >= tally.gets * 999, "{} of {}", tally.found, tally.gets);
+}
+
 #[test]
 fn fs_e4_values_outlive_three_generations_of_holders() {
     let tally = three_generations(1, 60, 30, 200);
@@ -195,4 +228,14 @@ fn fs_e4_values_outlive_three_generations_of_a_thousand_nodes() {
     let tally = three_generations(2, 1_000, 300, 4_000);
     assert!(tally.gets >= 10_000);
     assert!(tally.found * 1_000 >= tally.gets * 999, "{} of {}", tally.found, tally.gets);
+}
+
+#[test]
+#[ignore = "adhoc"]
+fn adhoc() {
+    for seed in 1..=6 {
+        for minutes in [60, 30, 15] {
+            with_churn(seed, 200, minutes * MINUTE, 3);
+        }
+    }
 }
