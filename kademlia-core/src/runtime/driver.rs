@@ -81,6 +81,8 @@ impl<P: Protocol, S: Service<P> + Send + 'static, T: Transport> Driver<P, S, T> 
         loop {
             self.turn_out().await;
             if let Some(stopped) = self.shell.stop.take() {
+                // Before anybody is told: whoever waits may open the service's files anew.
+                drop(self);
                 let _ = stopped.send(());
                 return;
             }

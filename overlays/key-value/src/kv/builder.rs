@@ -168,10 +168,7 @@ impl<St: Storage<Id, Pair> + Send + 'static> Builder<St> {
         if !self.bootstrap.is_empty() {
             node.expect_bootstrap();
         }
-        let stack = match Family::of(&bound) {
-            Family::V4 => DualStack::new(Some(node), None),
-            Family::V6 => DualStack::new(None, Some(node)),
-        };
+        let stack = DualStack::single(node, Family::of(&bound));
         let (driver, handle) = Driver::new(transport, self.driver, |_| stack);
         tokio::spawn(driver.run());
         let join = join(handle.clone(), Family::of(&bound), self.contacts, self.bootstrap);

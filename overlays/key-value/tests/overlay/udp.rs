@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use kademlia_core::runtime::{Closed, RequestFailure};
 use kademlia_core::{Failure, Instant, Keyspace, Rng};
 use key_value::kv::{GetError, PutError, SpawnError, StoreError};
-use key_value::{ErrorCode, Id, K, Kv, KvConfig, MAX_VALUE, Pair, Response, Wanted, key_of};
+use key_value::{ErrorCode, Id, Kv, KvConfig, MAX_VALUE, Pair, Response, Wanted, key_of};
 use storage_redb::RedbStorage;
 use transport_udp::UdpTransport;
 
@@ -170,5 +170,6 @@ async fn fs_e6_ten_nodes_are_restarted_with_their_databases_and_the_value_is_sti
     assert_eq!(nodes[2].get("greeting").await.unwrap().unwrap(), b"hello");
     let pair = &nodes[8].dump().await.unwrap().pairs[0];
     assert!((86_300..=86_400).contains(&pair.life), "it is not prolonged: {}", pair.life);
-    assert!(pair.turn <= 3_600 && pair.bytes == Some(5) && K > 10);
+    assert_eq!(pair.bytes, Some(5));
+    assert!(pair.turn <= 3_600 + 3_600 / 8, "within the hour, or an hour after another handed it over");
 }
