@@ -14,6 +14,7 @@ mod conform;
 mod inspect;
 mod items;
 mod kv;
+mod overlay;
 mod records;
 mod sim;
 mod torrent;
@@ -21,10 +22,11 @@ mod torrent;
 pub(crate) use conform::Conform;
 pub(crate) use inspect::{Decode, Id, Sample};
 pub(crate) use items::{Get, Keygen, Put, Seq, Target};
-pub(crate) use kv::{Kv, KvCommand, KvDump, KvGet, KvJoin, KvPut, KvRemove, KvRun};
+pub(crate) use kv::{Kv, KvCommand, KvDump, KvGet, KvPut, KvRemove, KvRun};
+pub(crate) use overlay::OverlayJoin;
 pub(crate) use records::{
-    RecordKind, Records, RecordsCommand, RecordsFind, RecordsJoin, RecordsList, RecordsPing, RecordsProbe,
-    RecordsPublish, RecordsResolve, RecordsRun, RecordsTarget, RecordsWithdraw,
+    RecordKind, Records, RecordsCommand, RecordsFind, RecordsList, RecordsPing, RecordsProbe, RecordsPublish,
+    RecordsResolve, RecordsRun, RecordsTarget, RecordsWithdraw,
 };
 pub(crate) use sim::Sim;
 use torrent::{info_hash, target};

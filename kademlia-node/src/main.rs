@@ -8,6 +8,7 @@ mod interrupt;
 mod join;
 mod kept;
 mod output;
+mod overlay;
 mod span;
 mod state;
 

@@ -2,12 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::host_port;
-use crate::span;
+use super::{OverlayJoin, host_port};
 
 /// A key-value network: values under names
 ///
@@ -55,20 +53,6 @@ pub(crate) struct KvRun {
     pub(crate) dump: Option<PathBuf>,
 }
 
-/// How a command that is over soon finds its way into the network
-#[derive(Debug, Args)]
-pub(crate) struct KvJoin {
-    /// Address to bind [default: any port, on loopback if that is where the named hosts are]
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) bind: Option<SocketAddr>,
-    /// Host to join through; repeatable
-    #[arg(long, value_name = "HOST:PORT", value_parser = host_port, required = true)]
-    pub(crate) bootstrap: Vec<String>,
-    /// Longest time for joining, and longest time for what follows
-    #[arg(long, value_name = "DURATION", value_parser = span::parse, default_value = "30s")]
-    pub(crate) timeout: Duration,
-}
-
 /// Put a value under a name, in the place of any that is there
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -97,7 +81,7 @@ pub(crate) struct KvPut {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) min: usize,
     #[command(flatten)]
-    pub(crate) join: KvJoin,
+    pub(crate) join: OverlayJoin,
 }
 
 /// Get the value under a name
@@ -115,7 +99,7 @@ pub(crate) struct KvGet {
     #[arg(long)]
     pub(crate) newest: bool,
     #[command(flatten)]
-    pub(crate) join: KvJoin,
+    pub(crate) join: OverlayJoin,
 }
 
 /// Remove the value under a name, whoever put it
@@ -127,7 +111,7 @@ pub(crate) struct KvRemove {
     /// The name
     pub(crate) name: String,
     #[command(flatten)]
-    pub(crate) join: KvJoin,
+    pub(crate) join: OverlayJoin,
 }
 
 /// Show what a node knows, or what a lookup finds, as JSON or for PlantUML
@@ -143,5 +127,5 @@ pub(crate) struct KvDump {
     #[arg(long, conflicts_with = "json")]
     pub(crate) plantuml: bool,
     #[command(flatten)]
-    pub(crate) join: KvJoin,
+    pub(crate) join: OverlayJoin,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use signed_records::{Kind, PublicKey, Topic};
 
-use super::host_port;
+use super::{OverlayJoin, host_port};
 use crate::span;
 
 /// Signed records: who is reached where, who takes part in what, and where to leave a message
@@ -70,20 +70,6 @@ pub(crate) struct RecordsRun {
     pub(crate) debug: Option<SocketAddr>,
 }
 
-/// How a command that is over soon finds its way into the network
-#[derive(Debug, Args)]
-pub(crate) struct RecordsJoin {
-    /// Address to bind [default: any port, on loopback if that is where the named hosts are]
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) bind: Option<SocketAddr>,
-    /// Host to join through; repeatable
-    #[arg(long, value_name = "HOST:PORT", value_parser = host_port, required = true)]
-    pub(crate) bootstrap: Vec<String>,
-    /// Longest time for joining, and longest time for what follows
-    #[arg(long, value_name = "DURATION", value_parser = span::parse, default_value = "30s")]
-    pub(crate) timeout: Duration,
-}
-
 /// Publish a record under your key
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -115,7 +101,7 @@ pub(crate) struct RecordsPublish {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) min: usize,
     #[command(flatten)]
-    pub(crate) join: RecordsJoin,
+    pub(crate) join: OverlayJoin,
 }
 
 /// Find out where somebody is reached
@@ -130,7 +116,7 @@ pub(crate) struct RecordsResolve {
     #[arg(value_name = "PUBLIC")]
     pub(crate) publisher: PublicKey,
     #[command(flatten)]
-    pub(crate) join: RecordsJoin,
+    pub(crate) join: OverlayJoin,
 }
 
 /// What to look for
@@ -156,7 +142,7 @@ pub(crate) struct RecordsFind {
     #[command(flatten)]
     pub(crate) target: RecordsTarget,
     #[command(flatten)]
-    pub(crate) join: RecordsJoin,
+    pub(crate) join: OverlayJoin,
 }
 
 /// List all records under a key, the newest of each publisher
@@ -168,7 +154,7 @@ pub(crate) struct RecordsList {
     #[command(flatten)]
     pub(crate) target: RecordsTarget,
     #[command(flatten)]
-    pub(crate) join: RecordsJoin,
+    pub(crate) join: OverlayJoin,
 }
 
 /// Withdraw everything under your key
@@ -188,7 +174,7 @@ pub(crate) struct RecordsWithdraw {
     #[arg(long, value_name = "NAME", value_parser = topic)]
     pub(crate) topic: Vec<Topic>,
     #[command(flatten)]
-    pub(crate) join: RecordsJoin,
+    pub(crate) join: OverlayJoin,
 }
 
 /// Ask nodes to prove who they are

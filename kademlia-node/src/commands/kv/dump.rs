@@ -3,11 +3,12 @@
 use key_value::dump::LookupDump;
 use key_value::{Wanted, key_of};
 
-use super::client::{client, patiently};
+use super::client::client;
 use crate::cli::KvDump;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
+use crate::overlay::patiently;
 
 pub(super) async fn run(args: &KvDump, output: &Output, mut interrupt: Interrupt) -> anyhow::Result<Exit> {
     let kv = client(&args.join, output, &mut interrupt).await?;

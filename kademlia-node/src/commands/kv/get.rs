@@ -5,11 +5,12 @@ use std::io::{self, Write};
 use key_value::{Got, Wanted, key_of};
 use serde::Serialize;
 
-use super::client::{client, patiently};
+use super::client::client;
 use crate::cli::KvGet;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
+use crate::overlay::patiently;
 use crate::span;
 
 #[derive(Serialize)]

@@ -7,11 +7,12 @@ use key_value::kv::PutError;
 use key_value::{MAX_VALUE, Put, Value, key_of};
 use serde::Serialize;
 
-use super::client::{client, patiently};
+use super::client::client;
 use crate::cli::{KvPut, KvRemove};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
+use crate::overlay::patiently;
 
 #[derive(Serialize)]
 struct PutLine<'a> {

@@ -3,15 +3,15 @@
 use kademlia_core::Key;
 use serde::Serialize;
 use signed_records::{FindError, Found, Kind, Records, ResolveError, SignedRecord};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::client::client;
 use super::shown::{RecordLine, said};
-use crate::cli::{RecordsFind, RecordsJoin, RecordsList, RecordsResolve, RecordsTarget};
+use crate::cli::{RecordsFind, RecordsList, RecordsResolve, RecordsTarget};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::join;
 use crate::output::Output;
+use crate::overlay::patiently;
 use crate::span;
 
 #[derive(Serialize)]
@@ -87,20 +87,6 @@ fn wanted(target: &RecordsTarget) -> Result<(Key<32>, Option<Kind>), Failure> {
         (None, None) => return Err(Failure::usage("what is to be found?")),
     };
     Ok((key, target.kind.map(Kind::from)))
-}
-
-/// As long as there is time and patience.
-pub(super) async fn patiently<T>(
-    args: &RecordsJoin,
-    interrupt: &mut Interrupt,
-    work: impl Future<Output = T>,
-) -> Result<T, Failure> {
-    tokio::select! {
-        () = interrupt.wait() => Err(join::stopped()),
-        result = timeout_at(Instant::now() + args.timeout, work) => {
-            result.map_err(|_| Failure::new(Exit::Nothing, format!("no end within {}", span::seconds(args.timeout))))
-        }
-    }
 }
 
 async fn report(records: &Records, found: Result<Found, FindError>, output: &Output) -> anyhow::Result<Exit> {

@@ -11,11 +11,11 @@ use signed_records::{
 
 use super::client::client;
 use super::load_key;
-use super::look::patiently;
 use crate::cli::{RecordKind, RecordsPublish, RecordsWithdraw};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
+use crate::overlay::patiently;
 use crate::span;
 
 /// Who took a record, counted.
