@@ -19,7 +19,9 @@ fn sources(folder: &Path, out: &mut String) -> io::Result<()> {
 fn every_test_that_the_conformance_table_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut code = String::new();
-    for folder in ["src", "../kademlia-node/src", "../kademlia-node/tests", "../tests/tests"] {
+    for folder in
+        ["src", "../kademlia-core/src", "../kademlia-node/src", "../kademlia-node/tests", "../tests/tests"]
+    {
         sources(&root.join(folder), &mut code).unwrap();
     }
     let table = fs::read_to_string(root.join("CONFORMANCE.md")).unwrap();
