@@ -17,7 +17,7 @@ use crate::writer::{Health, Writer};
 /// A [`Storage`] whose records survive the process.
 ///
 /// Everything is served from memory, as by [`MemoryStorage`]; no call but [`open`](Self::open) and [`flush`](Self::flush) waits for
-/// the disk. A thread of the store's own writes what has changed, at most every 500 ms and in one transaction, so that a
+/// the disk. A thread of the store's own writes what has changed, at most every 250 ms and in one transaction, so that a
 /// process killed at any moment loses what changed in the last second, and the file is as it was at one moment of that second.
 ///
 /// **If the disk is slow**, more is lost in such a case. **If it is full or fails**, the store goes on in memory; the changes wait,

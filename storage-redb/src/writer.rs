@@ -11,7 +11,7 @@ use crate::disk::Disk;
 use crate::error::Unwritten;
 
 /// Rest between two commits: what is lost when the process is killed is what changed in this time and during the commit.
-const PACE: Duration = Duration::from_millis(500);
+const PACE: Duration = Duration::from_millis(250);
 /// Rest after a failure, since the whole file is read again before the next attempt.
 const RETRY: Duration = Duration::from_secs(5);
 
