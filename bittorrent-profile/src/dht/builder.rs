@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use kademlia_core::runtime::{Closed, Driver, DriverConfig, Shell, Transport};
 use kademlia_core::{
-    Config, Contact, DualStack, Family, Instant, Key, Keyspace, Node, Protocol, Reach, RenewalConfig, Rng,
-    Snapshot,
+    Config, DualStack, Family, Instant, Key, Keyspace, Node, Protocol, Reach, RenewalConfig, Rng, Snapshot,
 };
 
 use super::changes::Changes;
@@ -23,10 +22,6 @@ use crate::mainline::Mainline;
 use crate::node_id;
 use crate::service::{MainlineService, ServiceConfig};
 use crate::strictness::Strictness;
-
-/// Pauses between attempts to resolve the routers' names, while none resolves.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Why a node could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -200,7 +195,7 @@ impl Builder {
         let (driver, handle) = Driver::new(transport, self.driver, |_| DualStack::new(v4, v6));
         tokio::spawn(driver.run());
         let contacts = self.remembered.drain(..).flat_map(|(_, snapshot)| snapshot.contacts).collect();
-        let join = join(handle.clone(), contacts, std::mem::take(&mut self.bootstrap));
+        let join = handle.clone().join(contacts, std::mem::take(&mut self.bootstrap));
         let resolving = tokio::spawn(join).abort_handle();
         let announcer = Announcer::new(self.renewal, rng.fork());
         let inner = Inner {
@@ -254,21 +249,6 @@ impl Builder {
     }
 }
 
-/// Gives each node the contacts of its family.
-pub(super) async fn add_contacts(
-    handle: &MainlineHandle,
-    contacts: Vec<Contact<Key<20>>>,
-) -> Result<(), Closed> {
-    let add = move |shell: &mut Shell<_, _>, now| {
-        for (node, own) in shell.stack.share(&contacts, |contact| contact.addr) {
-            if !own.is_empty() {
-                node.add_contacts(now, &own);
-            }
-        }
-    };
-    handle.with(add).await
-}
-
 /// Gives each node the addresses of its family.
 pub(super) async fn add_nodes(handle: &MainlineHandle, addrs: Vec<SocketAddr>) -> Result<(), Closed> {
     let add = move |shell: &mut Shell<_, _>, now| {
@@ -290,26 +270,4 @@ fn system_seed() -> Result<[u8; 32], SpawnError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(SpawnError::Random)?;
     Ok(seed)
-}
-
-/// Gives the node its remembered contacts at once, and the routers' addresses as soon as any name resolves (A13).
-async fn join(handle: MainlineHandle, contacts: Vec<Contact<Key<20>>>, hosts: Vec<String>) {
-    if add_contacts(&handle, contacts).await.is_err() {
-        return;
-    }
-    let mut pause = FIRST_PAUSE;
-    while !hosts.is_empty() {
-        let mut routers: Vec<SocketAddr> = Vec::new();
-        for host in &hosts {
-            if let Ok(addrs) = tokio::net::lookup_host(host.as_str()).await {
-                routers.extend(addrs);
-            }
-        }
-        if !routers.is_empty() {
-            let _ = handle.bootstrap(routers).await;
-            return;
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
 }

@@ -278,7 +278,7 @@ impl Dht {
     /// # Errors
     /// [`Closed`] if it was shut down.
     pub async fn add_contacts(&self, contacts: Vec<Contact<Key<20>>>) -> Result<(), Closed> {
-        builder::add_contacts(&self.inner.handle, contacts).await
+        self.inner.handle.add_contacts(contacts).await
     }
 
     /// The addresses the node's sockets are bound to.

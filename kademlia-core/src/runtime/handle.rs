@@ -1,6 +1,7 @@
 //! The cloneable door to a driver.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -18,6 +19,10 @@ use crate::time::Instant;
 
 /// A command: run by the driver between two turns of its loop.
 pub(super) type Command<P, S> = Box<dyn FnOnce(&mut Shell<P, S>, Instant) + Send>;
+
+/// Between two attempts to resolve the routers' names.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Answers a [`Search`] holds for its reader.
 const ANSWERS: usize = 256;
@@ -84,6 +89,45 @@ impl<P: Protocol, S: Service<P> + Send + 'static> Handle<P, S> {
     /// [`Closed`] if the driver has stopped.
     pub async fn bootstrap(&self, routers: Vec<SocketAddr>) -> Result<(), Closed> {
         self.with(move |shell, now| shell.stack.bootstrap(now, &routers)).await
+    }
+
+    /// Gives each node the contacts of its family; see [`Node::add_contacts`](crate::Node::add_contacts).
+    ///
+    /// # Errors
+    /// [`Closed`] if the driver has stopped.
+    pub async fn add_contacts(&self, contacts: Vec<Contact<P::Key>>) -> Result<(), Closed> {
+        self.with(move |shell, now| {
+            for (node, own) in shell.stack.share(&contacts, |contact| contact.addr) {
+                if !own.is_empty() {
+                    node.add_contacts(now, &own);
+                }
+            }
+        })
+        .await
+    }
+
+    /// Joins through remembered contacts at once, and through hosts, each `NAME:PORT`, as soon as any name resolves: they are
+    /// tried again and again with growing pauses. Ends when the nodes have the addresses (A13).
+    ///
+    /// # Errors
+    /// [`Closed`] if the driver stopped first.
+    pub async fn join(self, contacts: Vec<Contact<P::Key>>, hosts: Vec<String>) -> Result<(), Closed> {
+        self.add_contacts(contacts).await?;
+        let mut pause = FIRST_PAUSE;
+        while !hosts.is_empty() {
+            let mut routers: Vec<SocketAddr> = Vec::new();
+            for host in &hosts {
+                if let Ok(addrs) = tokio::net::lookup_host(host.as_str()).await {
+                    routers.extend(addrs);
+                }
+            }
+            if !routers.is_empty() {
+                return self.bootstrap(routers).await;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        Ok(())
     }
 
     /// Waits until a node has found its way into the network.

@@ -2,24 +2,19 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use kademlia_core::runtime::{Driver, DriverConfig, Transport};
 use kademlia_core::{
     Config, Contact, DualStack, Family, Instant, Keyspace, MemoryStorage, Node, Reach, Rng, Snapshot, Storage,
 };
 
-use super::{Inner, Kv, KvHandle};
+use super::{Inner, Kv};
 use crate::pair::Pair;
 use crate::protocol::{Id, KeyValue};
 use crate::service::{KvConfig, KvService};
 use crate::wall::Wall;
-
-/// Pauses between attempts to resolve the hosts' names, while none resolves.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Why a node could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -171,7 +166,7 @@ impl<St: Storage<Id, Pair> + Send + 'static> Builder<St> {
         let stack = DualStack::single(node, Family::of(&bound));
         let (driver, handle) = Driver::new(transport, self.driver, |_| stack);
         tokio::spawn(driver.run());
-        let join = join(handle.clone(), Family::of(&bound), self.contacts, self.bootstrap);
+        let join = handle.clone().join(self.contacts, self.bootstrap);
         let joining = tokio::spawn(join).abort_handle();
         Ok(Kv { inner: Arc::new(Inner { handle, bound, key, joining }) })
     }
@@ -194,36 +189,4 @@ pub(super) fn system_seed() -> Result<[u8; 32], SpawnError> {
 fn unix_millis() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Gives the node its remembered contacts at once, and the hosts' addresses as soon as any name resolves.
-async fn join<St: Storage<Id, Pair> + Send + 'static>(
-    handle: KvHandle<St>,
-    family: Family,
-    contacts: Vec<Contact<Id>>,
-    hosts: Vec<String>,
-) {
-    let add = handle.with(move |shell, now| {
-        if let Some(node) = shell.stack.node_mut(family).filter(|_| !contacts.is_empty()) {
-            node.add_contacts(now, &contacts);
-        }
-    });
-    if add.await.is_err() {
-        return;
-    }
-    let mut pause = FIRST_PAUSE;
-    while !hosts.is_empty() {
-        let mut routers: Vec<SocketAddr> = Vec::new();
-        for host in &hosts {
-            if let Ok(addrs) = tokio::net::lookup_host(host.as_str()).await {
-                routers.extend(addrs);
-            }
-        }
-        if !routers.is_empty() {
-            let _ = handle.bootstrap(routers).await;
-            return;
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
 }

@@ -2,11 +2,10 @@
 
 use core::fmt;
 use core::net::SocketAddr;
-use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 
-use kademlia_core::runtime::{Driver, DriverConfig, Handle, Transport};
+use kademlia_core::runtime::{Driver, DriverConfig, Transport};
 use kademlia_core::{
     Config, Contact, DualStack, Family, Instant, Key, MemoryStorage, Node, Reach, Rng, Storage,
 };
@@ -22,10 +21,6 @@ use crate::protocol::SignedRecords;
 use crate::record::{SignedRecord, StoredRecord};
 use crate::service::{Observer, RecordsService};
 use crate::time::{Clock, Timestamp};
-
-/// Pauses between attempts to resolve the hosts' names, while none resolves.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Why a node could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -214,7 +209,7 @@ impl<S: Storage<Key<32>, StoredRecord> + Send + 'static> Builder<S> {
         }
         let (identity, family) = (node.service().identity(), Family::of(&bound));
         let (driver, handle) = Driver::new(transport, driver, |_| DualStack::single(node, family));
-        let joining = tokio::spawn(join(handle.clone(), family, contacts, hosts));
+        let joining = tokio::spawn(handle.clone().join(contacts, hosts));
         let ticking = tokio::spawn(clock.keep(handle.clone(), family));
         let inner = Inner {
             handle,
@@ -264,36 +259,4 @@ fn system_seed() -> Result<[u8; 32], SpawnError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(SpawnError::Random)?;
     Ok(seed)
-}
-
-/// Gives the node its contacts at once, and the hosts' addresses as soon as any name resolves (D7).
-async fn join<S: Storage<Key<32>, StoredRecord> + Send + 'static>(
-    handle: Handle<SignedRecords, RecordsService<S>>,
-    family: Family,
-    contacts: Vec<Contact<Key<32>>>,
-    hosts: Vec<String>,
-) {
-    let add = handle.with(move |shell, now| {
-        if let Some(node) = shell.stack.node_mut(family).filter(|_| !contacts.is_empty()) {
-            node.add_contacts(now, &contacts);
-        }
-    });
-    if add.await.is_err() {
-        return;
-    }
-    let mut pause = FIRST_PAUSE;
-    while !hosts.is_empty() {
-        let mut addrs: Vec<SocketAddr> = Vec::new();
-        for host in &hosts {
-            if let Ok(found) = tokio::net::lookup_host(host.as_str()).await {
-                addrs.extend(found);
-            }
-        }
-        if !addrs.is_empty() {
-            let _ = handle.bootstrap(addrs).await;
-            return;
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
 }
