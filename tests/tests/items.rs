@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly")]
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use bittorrent_profile::dht::{Builder, PutError, ResolveError, UpdateError};
@@ -166,6 +167,31 @@ async fn bep44_44_7_an_update_reads_and_writes_the_next_version() {
         writer.update(&owner(), Salt::default(), |_| Some(text("x"))).await,
         Err(UpdateError::Exhausted)
     );
+}
+
+/// Others write on and on, faster than anybody can read and write: the writer gives up, and says what counts.
+#[tokio::test(start_paused = true)]
+async fn bep44_44_7_an_update_that_is_always_too_late_says_so() {
+    let world = World::new(10).await;
+    let (writer, rival) = (world.client(100).await, world.client(101).await);
+    rival.put(version(1, "rival")).await.unwrap();
+    // Four at a time, so that not a second passes without a new version.
+    let seq = Cell::new(1);
+    let overwrite = async || {
+        loop {
+            seq.set(seq.get() + 1);
+            rival.put(version(seq.get(), "rival")).await.unwrap();
+        }
+    };
+    let owner = owner();
+    let failed = tokio::select! {
+        failed = writer.update(&owner, Salt::default(), |_| Some(text("mine"))) => failed,
+        _ = async { tokio::join!(overwrite(), overwrite(), overwrite(), overwrite()) } => unreachable!(),
+    };
+    let Err(UpdateError::Contested { attempts, newest: Some(newest) }) = failed else {
+        panic!("{failed:?}");
+    };
+    assert_eq!((attempts, &newest.value), (24, &text("rival")));
 }
 
 /// Nobody answers: no attempts are wasted on it.
