@@ -2,7 +2,9 @@
 
 use std::fmt::Display;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 
+use storage_redb::OpenError;
 use tokio::time::{Instant, timeout_at};
 use transport_udp::{UdpConfig, UdpTransport};
 
@@ -64,6 +66,16 @@ pub(crate) async fn resolve(
 
 pub(crate) fn no_address(hosts: &str) -> Failure {
     Failure::new(Exit::NotJoined, format!("no address found for {hosts}"))
+}
+
+/// What to say of a database that cannot be opened. Another file would do if this one is in use or out of reach; otherwise it
+/// is what lies in it.
+pub(crate) fn not_opened(store: &Path, error: &OpenError) -> Failure {
+    let exit = match error {
+        OpenError::Io(_) | OpenError::InUse => Exit::Usage,
+        _ => Exit::BadData,
+    };
+    Failure::new(exit, format!("cannot open {}: {error}", store.display()))
 }
 
 /// As long as there is time and patience.

@@ -1,7 +1,7 @@
 //! How long an insertion keeps its caller, in memory and with a database behind it: median and 99th percentile.
 //!
 //! Both stores are full and take the same insertions in turns, so that whatever else the machine does falls on both alike. They
-//! come as fast as the store takes them, far faster than any node receives them: the writer never rests.
+//! come as fast as the store takes them, far faster than any node receives them: whenever the writer has rested, much waits.
 #![allow(missing_docs)]
 
 use std::error::Error;

@@ -1,16 +1,19 @@
 //! Between the engine's clock, which begins anew with every process, and the time of day, which may be wrong.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use kademlia_core::Instant;
 
-/// When the store was opened, on both clocks. From then on the time of day follows the engine's clock, whatever is done
-/// to the system's.
+/// Least advance of the time of day over the engine's clock that is followed: by less, clocks differ that are both right.
+const LEAST_ADVANCE: u64 = 1_000;
+
+/// One moment on both clocks: when the store was opened, or when it was last [told](Clock::advanced) the time of day. From
+/// then on that follows the engine's clock.
 ///
 /// The file counts in milliseconds since 1970. They are rounded so that no record lives longer by it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
-    opened: Instant,
+    told: Instant,
     /// The time of day then, rounded down for what is written and up for what is read.
     floor: u64,
     ceil: u64,
@@ -19,12 +22,19 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A store opened at `now` and `wall`, last written at `written` in the file's time.
-    pub(crate) fn new(now: Instant, wall: SystemTime, written: u64) -> Self {
-        let nanos = wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    /// A store opened at `now`, so long after 1970, and last written at `written` in the file's time.
+    pub(crate) fn new(now: Instant, unix: Duration, written: u64) -> Self {
+        let nanos = unix.as_nanos();
         let millis = |nanos: u128| u64::try_from(nanos / 1_000_000).unwrap_or(u64::MAX);
         let (floor, ceil) = (millis(nanos), millis(nanos + 999_999));
-        Clock { opened: now, floor, ceil, ahead: (written > ceil).then_some(written) }
+        Clock { told: now, floor, ceil, ahead: (written > ceil).then_some(written) }
+    }
+
+    /// The clock of a store that is told the time of day: `None` if this one will do. The file's time never goes back, for it
+    /// could not be told any more what was written before and what after; the next to open it sees that it was ahead.
+    pub(crate) fn advanced(self, now: Instant, unix: Duration) -> Option<Self> {
+        let next = Clock::new(now, unix, self.ahead.unwrap_or_default());
+        (next.floor >= self.to_unix(now).saturating_add(LEAST_ADVANCE)).then_some(next)
     }
 
     /// In the file's time; `u64::MAX` for never.
@@ -32,7 +42,7 @@ impl Clock {
         if instant == Instant::NEVER {
             return u64::MAX;
         }
-        let passed = u64::try_from(instant.since(self.opened).as_millis()).unwrap_or(u64::MAX);
+        let passed = u64::try_from(instant.since(self.told).as_millis()).unwrap_or(u64::MAX);
         self.floor.saturating_add(passed).min(u64::MAX - 1)
     }
 
@@ -41,7 +51,7 @@ impl Clock {
         unix <= self.ahead.unwrap_or(self.ceil)
     }
 
-    /// Whether what lies in the file was written by a clock that was ahead of this one.
+    /// Whether what lies in the file, or lay there on opening, was written by a clock that was ahead of this one.
     pub(crate) fn went_back(self) -> bool {
         self.ahead.is_some()
     }
@@ -60,7 +70,7 @@ impl Clock {
         if unix == u64::MAX {
             return Instant::NEVER;
         }
-        self.opened + Duration::from_millis(unix.saturating_sub(self.ceil))
+        self.told + Duration::from_millis(unix.saturating_sub(self.ceil))
     }
 }
 
@@ -70,8 +80,8 @@ mod tests {
 
     const NOW: Instant = Instant::from_secs(50);
 
-    fn wall(millis: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_millis(millis)
+    fn wall(millis: u64) -> Duration {
+        Duration::from_millis(millis)
     }
 
     #[test]
@@ -116,7 +126,18 @@ mod tests {
             clock.to_unix(Instant::from_micros(u64::MAX - 1)),
             5_000 + (u64::MAX - 50_000_001) / 1_000
         );
-        let before_1970 = Clock::new(NOW, UNIX_EPOCH - Duration::from_secs(9), 0);
-        assert_eq!(before_1970.to_unix(NOW), 0);
+    }
+
+    #[test]
+    fn what_is_told_counts_if_it_is_later_and_not_by_a_trifle() {
+        let clock = Clock::new(NOW, wall(1_000_000), 0);
+        let later = NOW + Duration::from_secs(60);
+        assert!(clock.advanced(later, wall(1_060_999)).is_none());
+        assert!(clock.advanced(later, wall(5_000)).is_none(), "the file's time never goes back");
+        let slept = clock.advanced(later, wall(9_000_000)).unwrap();
+        assert_eq!((slept.to_unix(later), slept.to_instant(9_000_500)), (9_000_000, later + wall(500)));
+        let behind = Clock::new(NOW, wall(5_000), 1_000_000);
+        assert!(behind.advanced(NOW, wall(900_000)).unwrap().went_back(), "still not what it was");
+        assert!(!behind.advanced(NOW, wall(1_000_000)).unwrap().went_back());
     }
 }

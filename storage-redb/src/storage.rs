@@ -1,8 +1,9 @@
 //! The store: records in memory, and word of every change to the writer.
 
 use std::fmt;
+use std::mem;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kademlia_core::{Durable, Instant, Keyspace, MemoryStorage, NoRoom, Placed, Rng, Storage, StorageLimits};
 
@@ -27,7 +28,8 @@ use crate::writer::{Health, Writer};
 ///
 /// **Time.** In the file, expiries are times of day; in memory, the engine's clock counts. A record that expired while the store was
 /// closed is not read and leaves the file. If the system's clock is behind the time at which the file was last written, no time
-/// has passed: records keep what time they had, and none gains any.
+/// has passed: records keep what time they had, and none gains any. While the store is open the time of day follows the engine's
+/// clock, and [`set_clock`](Storage::set_clock) when that has fallen behind, because the machine slept or its clock was set.
 ///
 /// Dropping the store writes what is left.
 pub struct RedbStorage<K, R> {
@@ -68,7 +70,8 @@ impl<K: Keyspace, R: Durable> RedbStorage<K, R> {
         wall: SystemTime,
     ) -> Result<Self, OpenError> {
         let mut disk = Disk::open(opener, K::BITS as u64)?;
-        let clock = Clock::new(now, wall, disk.written);
+        let unix = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let clock = Clock::new(now, unix, disk.written);
         let (mut memory, mut notes) = (MemoryStorage::new(limits), Notes::default());
         memory.keep_gone();
         memory.recenter(center);
@@ -115,6 +118,19 @@ impl<K: Keyspace, R: Durable> RedbStorage<K, R> {
         self.memory.limits()
     }
 
+    /// Writes everything anew as the present clock has it; `before` is the one that it was written by.
+    fn redate(&mut self, now: Instant, before: Clock) {
+        let (mut rng, mut keys, mut rows) = (Rng::from_number(0), Vec::new(), Vec::new());
+        self.memory.sample_keys(now, usize::MAX, &mut rng, &mut keys);
+        for key in keys {
+            self.memory.read(now, &key, usize::MAX, &mut rng, &mut rows);
+            for row in rows.drain(..) {
+                // In its own place, where there is room for it.
+                self.insert(now, key, row.record, before.to_instant(row.place.expires)).ok();
+            }
+        }
+    }
+
     /// Tells the writer the time, what left memory, and what came.
     fn note(&mut self, now: Instant, put: Option<(Place, Box<[u8]>)>) {
         let gone = self.memory.take_gone();
@@ -136,6 +152,17 @@ fn row<K: Keyspace, R: Durable>(bytes: &[u8]) -> Option<(K, R)> {
 impl<K: Keyspace, R: Durable> Storage<K, R> for RedbStorage<K, R> {
     fn recenter(&mut self, center: K) {
         self.memory.recenter(center);
+    }
+
+    /// Takes time in proportion to what is held if the clock was [known](Self::open) to be behind and is set right.
+    fn set_clock(&mut self, now: Instant, unix: Duration) {
+        let Some(clock) = self.clock.advanced(now, unix) else { return };
+        let before = mem::replace(&mut self.clock, clock);
+        // What was known to be wrong is corrected, and no time has passed. Otherwise it has, and records are that much older.
+        if before.went_back() {
+            self.redate(now, before);
+        }
+        self.note(now, None);
     }
 
     fn set_limit(&mut self, bytes: usize) {

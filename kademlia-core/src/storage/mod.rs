@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use core::time::Duration;
 
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -99,6 +100,13 @@ pub trait Storage<K, R: Record> {
     /// Sets the key around which records are worth most, the node's own; those farthest from it give way first.
     /// Costs nothing if it is set already, otherwise time in proportion to the number of keys.
     fn recenter(&mut self, center: K);
+
+    /// Tells that it is `unix` after 1970 when the engine's clock shows `now`. That clock stands still while the machine
+    /// sleeps and does not follow when the system's is set, so whoever reads the time of day says it again now and then. For
+    /// stores that date what they hold; others need not listen, and what they hold in memory goes by the engine's clock.
+    fn set_clock(&mut self, now: Instant, unix: Duration) {
+        let _ = (now, unix);
+    }
 
     /// Sets [`StorageLimits::bytes`], for stores that share one budget. What is over it goes at once, the keys farthest
     /// from the center first.

@@ -1,8 +1,14 @@
 //! `kad kv` against nodes on loopback.
 
 use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
+use kademlia_core::{Durable, Key, Keyspace, Storage, StorageLimits};
+use key_value::Pair;
 use serde_json::Value;
+use storage_redb::RedbStorage;
 
 use crate::process::{Node, code, kad, run, stderr, stdout};
 
@@ -102,4 +108,65 @@ fn fs_e6_a_node_comes_back_with_its_key_and_its_pairs() {
     let refused = run(&format!("kv run --bind 127.0.0.1:0 --store {}", damaged.display()));
     assert_eq!(code(&refused), 7, "{}", stderr(&refused));
     assert_eq!(fs::read(&damaged).unwrap(), b"no database");
+    let in_use = run(&format!("kv run --bind 127.0.0.1:0 --store {}", store.display()));
+    assert_eq!(code(&in_use), 2, "{}", stderr(&in_use));
+}
+
+/// Waits until the database of a running node has a record on disk. Only a failed test meets the limit.
+pub(crate) fn wait_for_record<R: Durable>(store: &Path) {
+    // A node lets nobody read its database, but one may copy what has been written: perhaps in the midst of a commit.
+    let copy = store.with_extension("copy");
+    let (limits, wall) = (StorageLimits::default(), SystemTime::now());
+    let is_there = || {
+        fs::copy(store, &copy).unwrap();
+        let opened =
+            RedbStorage::<Key<32>, R>::open(&copy, limits, Key::ZERO, kademlia_core::Instant::ZERO, wall);
+        opened.is_ok_and(|store| !store.is_empty())
+    };
+    let start = Instant::now();
+    while !is_there() {
+        assert!(start.elapsed() < Duration::from_secs(60), "nothing in {}", store.display());
+        thread::yield_now();
+    }
+    fs::remove_file(copy).unwrap();
+}
+
+/// Ten nodes, each with its database; all but the first join through it.
+#[cfg(unix)]
+pub(crate) fn ten(node: impl Fn(&str) -> Node, dir: &Path) -> Vec<Node> {
+    let mut nodes: Vec<Node> = Vec::new();
+    for n in 0..10 {
+        let store = dir.join(format!("{n}.redb"));
+        let through = nodes.first().map(|first| format!("--bootstrap {}", first.addr)).unwrap_or_default();
+        let node = node(&format!("--store {} {through}", store.display()));
+        nodes.push(if nodes.is_empty() { node } else { node.joined() });
+    }
+    nodes
+}
+
+/// Kills them all, without a word.
+#[cfg(unix)]
+pub(crate) fn kill(nodes: Vec<Node>) {
+    for node in &nodes {
+        node.process.signal("-KILL");
+    }
+    for mut node in nodes {
+        assert_eq!(node.process.code(), -1);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn fs_e6_ten_nodes_are_killed_and_come_back_with_what_was_put() {
+    let dir = tempfile::tempdir().unwrap();
+    let nodes = ten(node, dir.path());
+    let put = run(&format!("kv put --bootstrap {} greeting hello", nodes[2].addr));
+    assert!(stderr(&put).contains("stored on 10 of 10 nodes"), "{}", stderr(&put));
+    (0..10).for_each(|n| wait_for_record::<Pair>(&dir.path().join(format!("{n}.redb"))));
+    let ids: Vec<_> = nodes.iter().map(|node| node.id.clone()).collect();
+    kill(nodes);
+    let nodes = ten(node, dir.path());
+    assert_eq!(nodes.iter().map(|node| node.id.clone()).collect::<Vec<_>>(), ids);
+    let got = run(&format!("kv get --bootstrap {} greeting", nodes[8].addr));
+    assert_eq!((code(&got), stdout(&got).as_str()), (0, "hello\n"), "{}", stderr(&got));
 }

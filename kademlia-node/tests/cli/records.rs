@@ -5,7 +5,10 @@ use std::net::TcpStream;
 use std::path::Path;
 
 use serde_json::Value;
+use signed_records::StoredRecord;
 
+#[cfg(unix)]
+use crate::kv::{kill, ten, wait_for_record};
 use crate::process::{Node, Process, code, kad, run, stderr, stdout};
 
 fn node(arguments: &str) -> Node {
@@ -178,6 +181,29 @@ fn fs_d5_records_survive_in_a_database() {
     assert_eq!(code(&in_use), 2, "{}", stderr(&in_use));
     std::fs::write(file("3.redb"), b"no database").unwrap();
     assert_eq!(code(&run(&format!("records run --bind 127.0.0.1:0 {}", flags(3)))), 7);
+}
+
+#[cfg(unix)]
+#[test]
+fn fs_d5_ten_nodes_are_killed_and_come_back_with_what_was_published() {
+    let dir = tempfile::tempdir().unwrap();
+    let me = dir.path().join("me.key");
+    let public = keygen(&me);
+    let nodes = ten(node, dir.path());
+    let join = format!("--bootstrap {}", nodes[2].addr);
+    let publish = format!("records publish endpoint udp://192.0.2.1:7 --key {} {join}", me.display());
+    let published = run(&publish);
+    assert!(stderr(&published).contains("stored on 10 of 10 nodes"), "{}", stderr(&published));
+    (0..10).for_each(|n| wait_for_record::<StoredRecord>(&dir.path().join(format!("{n}.redb"))));
+    kill(nodes);
+    let nodes = ten(node, dir.path());
+    let resolved = run(&format!("records resolve {public} --bootstrap {}", nodes[8].addr));
+    assert_eq!(
+        (code(&resolved), stdout(&resolved).as_str()),
+        (0, "udp://192.0.2.1:7\n"),
+        "{}",
+        stderr(&resolved)
+    );
 }
 
 /// `--keep` renews, and Ctrl-C ends that.

@@ -1,4 +1,5 @@
-//! Ten nodes in one process, over UDP on loopback: put on one, get on another, and look at what they know (E6).
+//! Ten nodes in one process, over UDP on loopback: put on one, get on another that has to ask for it, and look at what they
+//! know (E6).
 //!
 //! `cargo run -p key-value --example ten_nodes`
 
@@ -15,16 +16,23 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for _ in 0..10 {
         let known = nodes.last().map(|node| node.local_addr().to_string());
         let transport = UdpTransport::bind("127.0.0.1:0").await?;
-        let node = Kv::builder().bootstrap(known).spawn(transport)?;
+        // Four holders to a value instead of twenty, so that not everybody is one.
+        let node = Kv::builder().configure(|config| config.k = 4).bootstrap(known).spawn(transport)?;
         if !nodes.is_empty() {
             node.bootstrapped().await?;
         }
         nodes.push(node);
     }
-    let [writer, .., reader] = nodes.as_slice() else { return Err("there are ten".into()) };
+    let [writer, others @ ..] = nodes.as_slice() else { return Err("there are ten".into()) };
 
     let put = writer.put("greeting", "hello").await?;
     println!("{} nodes keep what {} has put", put.copies(), writer.local_addr());
+    let mut reader = writer;
+    for node in others {
+        if node.dump().await?.pairs.is_empty() {
+            reader = node;
+        }
+    }
     let value = reader.get("greeting").await?.ok_or("nothing found")?;
     println!("{} reads: {}", reader.local_addr(), String::from_utf8(value)?);
 

@@ -4,11 +4,12 @@ use core::time::Duration;
 
 use kademlia_core::Instant;
 
-/// What Unix time was at the engine's zero: turns the engine's instants into dates that outlive a restart, and back.
+/// What Unix time was at the engine's zero: turns the engine's instants into dates that outlive a restart, and back. Of two
+/// calendars the greater is ahead of the other.
 ///
 /// Only a node's own records are dated with its own calendar; what travels is a span. Nodes need no common clock, but for
 /// versions ([`Versioned`](crate::Versioned)), where an hour more or less does no harm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wall {
     zero: u64,
 }

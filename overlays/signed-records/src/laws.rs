@@ -1,6 +1,9 @@
 //! The overlay keeps the laws of `transport_mem::kit`, as every overlay must.
 
-use kademlia_core::{Instant, Key, Node, Storage};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use kademlia_core::{Instant, Key, Node, Storage, StorageLimits};
 use proptest::prelude::*;
 use proptest::sample::select;
 use transport_mem::Birth;
@@ -18,12 +21,17 @@ use crate::time::{Clock, Timestamp};
 
 const WALL: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
+/// Less than what all publishers together want to store.
+const BYTES: usize = 8 << 10;
+
 fn node(birth: Birth<Key<32>>) -> Node<SignedRecords, RecordsService> {
     let identity = SecretKey::from_seed(&birth.seed);
     let mut secrets = birth.seed;
     secrets.reverse();
     let clock = Clock::new(Instant::ZERO, WALL);
-    let service = RecordsService::new(identity, clock, RecordsConfig::default(), secrets);
+    let config = RecordsConfig::default();
+    let config = RecordsConfig { storage: StorageLimits { bytes: BYTES, ..config.storage }, ..config };
+    let service = RecordsService::new(identity, clock, config, secrets);
     service.into_node(engine_config(), birth.seed, birth.now)
 }
 
@@ -48,15 +56,24 @@ fn store(request: &Request, response: &Response) -> Option<Request> {
 
 #[test]
 fn fs_kit_signed_records_keep_all_laws() {
-    let limit = RecordsConfig::default().storage.bytes;
+    let most = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&most);
     let report = Kit::new(node)
         .requests(requests())
         .responses(a_response())
         .errors(Refusal::all().iter().map(|refusal| (refusal.code(), refusal.text())))
         .follow_up(store)
-        .holds(|service: &RecordsService| service.storage().bytes(), limit)
+        .holds(
+            move |service: &RecordsService| {
+                seen.fetch_max(service.storage().bytes(), Ordering::Relaxed);
+                service.storage().bytes()
+            },
+            BYTES,
+        )
         .measure(|run| allocation_counter::measure(run).bytes_total)
         .check();
     println!("{report}");
     assert_eq!(report.seen.len(), Law::ALL.len());
+    let most = most.load(Ordering::Relaxed);
+    assert!(most > BYTES * 9 / 10, "the store was full: {most}");
 }

@@ -17,6 +17,7 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::join;
 use crate::output::Output;
+use crate::overlay;
 
 pub(super) async fn run(args: &KvRun, output: &Output, interrupt: Interrupt) -> anyhow::Result<Exit> {
     let transport = join::bind(&[args.bind], &UdpConfig::default()).await?;
@@ -65,7 +66,7 @@ fn open(path: &Path, args: &KvRun, key: Id) -> Result<RedbStorage<Id, Pair>, Fai
         Reach::Private => KvConfig::default().private_network(),
     };
     RedbStorage::open(path, config.storage, key, Instant::ZERO, SystemTime::now())
-        .map_err(|error| Failure::new(Exit::BadData, format!("cannot open {}: {error}", path.display())))
+        .map_err(|error| overlay::not_opened(path, &error))
 }
 
 /// The node's key: what it holds is what others look for near that key, so it stays with the database.

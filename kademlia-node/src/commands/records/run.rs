@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use kademlia_core::runtime::Transport;
 use kademlia_core::{Instant as EngineInstant, Key, Reach, Storage};
 use signed_records::{Builder, PublicKey, Records, RecordsConfig, SecretKey, StoredRecord};
-use storage_redb::{OpenError, RedbStorage};
+use storage_redb::RedbStorage;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::info;
 use transport_udp::{UdpConfig, UdpTransport};
@@ -20,6 +20,7 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::join;
 use crate::output::Output;
+use crate::overlay;
 
 /// The file of peers is saved at most this often.
 const LEAST_PAUSE: Duration = Duration::from_millis(1);
@@ -52,13 +53,8 @@ fn open_store(
         Reach::Private => RecordsConfig::default().private_network(),
     };
     let now = (EngineInstant::ZERO, SystemTime::now());
-    RedbStorage::open(path, config.storage, node.key(), now.0, now.1).map_err(|error| {
-        let exit = match &error {
-            OpenError::Io(_) | OpenError::InUse => Exit::Usage,
-            _ => Exit::BadData,
-        };
-        Failure::new(exit, format!("cannot use {}: {error}", path.display()))
-    })
+    RedbStorage::open(path, config.storage, node.key(), now.0, now.1)
+        .map_err(|error| overlay::not_opened(path, &error))
 }
 
 /// Whatever keeps the records.

@@ -147,7 +147,7 @@ impl NodeDump {
         now: Instant,
     ) -> Self {
         let (key, service) = (node.local(), node.service());
-        let today = service.config().wall.millis(now);
+        let today = service.calendar().millis(now);
         let buckets = node.table().buckets().map(|bucket| BucketDump {
             index: bucket.index,
             idle: now.since(bucket.changed).as_secs(),

@@ -3,18 +3,18 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use kademlia_core::runtime::{Driver, DriverConfig, Transport};
 use kademlia_core::{
     Config, Contact, DualStack, Family, Instant, Keyspace, MemoryStorage, Node, Reach, Rng, Snapshot, Storage,
 };
 
+use super::wall_clock::WallClock;
 use super::{Inner, Kv};
 use crate::pair::Pair;
 use crate::protocol::{Id, KeyValue};
 use crate::service::{KvConfig, KvService};
-use crate::wall::Wall;
 
 /// Why a node could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,7 @@ pub struct Builder<St = MemoryStorage<Id, Pair>> {
     config: Vec<Change<Config>>,
     service: Vec<Change<KvConfig>>,
     driver: DriverConfig,
+    clock: WallClock,
     seed: Option<[u8; 32]>,
 }
 
@@ -58,6 +59,7 @@ impl Default for Builder {
             config: Vec::new(),
             service: Vec::new(),
             driver: DriverConfig::default(),
+            clock: WallClock::default(),
             seed: None,
         }
     }
@@ -98,9 +100,9 @@ impl<St: Storage<Id, Pair> + Send + 'static> Builder<St> {
     /// Where pairs are kept (default: in memory, within [`KvConfig::storage`]), for instance a database that survives.
     #[must_use]
     pub fn storage<Other: Storage<Id, Pair> + Send + 'static>(self, store: Other) -> Builder<Other> {
-        let Builder { bootstrap, key, contacts, read_only, config, service, driver, seed, .. } = self;
+        let Builder { bootstrap, key, contacts, read_only, config, service, driver, clock, seed, .. } = self;
         let open: Open<Other> = Box::new(|_| store);
-        Builder { bootstrap, key, contacts, read_only, open, config, service, driver, seed }
+        Builder { bootstrap, key, contacts, read_only, open, config, service, driver, clock, seed }
     }
 
     /// Changes the engine's limits and constants, on the defaults that the node's address calls for
@@ -125,6 +127,13 @@ impl<St: Storage<Id, Pair> + Send + 'static> Builder<St> {
         self
     }
 
+    /// Reads this clock instead of the system's, at the start and once a minute. For tests.
+    #[must_use]
+    pub fn wall_clock(mut self, read: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.clock = WallClock::new(read);
+        self
+    }
+
     /// Decides every random choice of the node, the token secret among them. For tests only: whoever knows the seed can
     /// forge replies.
     #[must_use]
@@ -133,8 +142,8 @@ impl<St: Storage<Id, Pair> + Send + 'static> Builder<St> {
         self
     }
 
-    /// Starts the node on the current tokio runtime, one task, and returns without waiting for the network. The calendar
-    /// is read here, once; from then on the task's own clock counts.
+    /// Starts the node on the current tokio runtime and returns without waiting for the network. The calendar is read here,
+    /// and once a minute.
     ///
     /// A node bound to a loopback or private address treats such addresses as routable and counts nothing per IP
     /// address or subnet, unless it was [configured](Self::configure) to; one bound to a public or unspecified address
@@ -152,7 +161,7 @@ impl<St: Storage<Id, Pair> + Send + 'static> Builder<St> {
             (config, service) = (config.private_network(), service.private_network());
         }
         self.config.into_iter().for_each(|change| change(&mut config));
-        service.wall = Wall::now_is(unix_millis(), Instant::ZERO);
+        service.wall = self.clock.wall(Instant::ZERO);
         self.service.into_iter().for_each(|change| change(&mut service));
         (service.k, service.read_only) = (config.k, config.read_only);
 
@@ -167,8 +176,9 @@ impl<St: Storage<Id, Pair> + Send + 'static> Builder<St> {
         let (driver, handle) = Driver::new(transport, self.driver, |_| stack);
         tokio::spawn(driver.run());
         let join = handle.clone().join(self.contacts, self.bootstrap);
-        let joining = tokio::spawn(join).abort_handle();
-        Ok(Kv { inner: Arc::new(Inner { handle, bound, key, joining }) })
+        let ticking = tokio::spawn(self.clock.keep(handle.clone(), Family::of(&bound)));
+        let helpers = [tokio::spawn(join).abort_handle(), ticking.abort_handle()];
+        Ok(Kv { inner: Arc::new(Inner { handle, bound, key, helpers }) })
     }
 }
 
@@ -183,10 +193,4 @@ pub(super) fn system_seed() -> Result<[u8; 32], SpawnError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(SpawnError::Random)?;
     Ok(seed)
-}
-
-/// Milliseconds since 1970; 0 by a clock that has not got so far.
-fn unix_millis() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -30,6 +30,7 @@
 
 mod builder;
 mod error;
+mod wall_clock;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -62,12 +63,13 @@ struct Inner<St> {
     handle: KvHandle<St>,
     bound: SocketAddr,
     key: Id,
-    joining: AbortHandle,
+    /// Finding the way in, and keeping the calendar right.
+    helpers: [AbortHandle; 2],
 }
 
 impl<St> Drop for Inner<St> {
     fn drop(&mut self) {
-        self.joining.abort();
+        self.helpers.iter().for_each(AbortHandle::abort);
     }
 }
 

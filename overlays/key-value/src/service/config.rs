@@ -17,7 +17,8 @@ pub struct KvConfig {
     /// The same as the engine's [`Config::read_only`](kademlia_core::Config::read_only): whom nobody asks need not keep
     /// anything.
     pub read_only: bool,
-    /// What the calendar shows at the engine's zero.
+    /// What the calendar shows at the engine's zero: at first, and then as it was last
+    /// [set](crate::KvService::set_wall).
     pub wall: Wall,
     /// How long a pair lives after its publisher last published it. Paper, section 2.3: 24 h. A STORE that claims more gets
     /// this much.

@@ -44,7 +44,8 @@ impl<St: Storage<Id, Pair>> KvService<St> {
     /// Looks for the value under `key`: here, and if it is not here or the newest is wanted, at the nodes closest to the key.
     /// The closest that lacks it is given a copy (paper, section 2.3).
     pub fn get(&mut self, now: Instant, key: Id, wanted: Wanted, done: GetDone) {
-        let held = self.held.get(now, &key).map(|pair| pair.versioned(self.config.wall.millis(now)));
+        let today = self.calendar().millis(now);
+        let held = self.held.get(now, &key).map(|pair| pair.versioned(today));
         if held.is_some() && wanted == Wanted::First {
             return done(Ok(Got { key, item: held, holders: Vec::new(), cached_at: None, report: None }));
         }

@@ -44,7 +44,7 @@ impl<St: Storage<Id, Pair>> KvService<St> {
         let next = self.next_to_hand_over(now, &mut newcomer);
         match (next, newcomer.token) {
             (Some((key, pair)), Some(token)) => {
-                let item = pair.versioned(self.config.wall.millis(now));
+                let item = pair.versioned(self.calendar().millis(now));
                 let task = store_at(&newcomer.contact, key, token, item);
                 let id = self.begin(Job::HandOver(Box::new(newcomer)));
                 self.ready.push_back((id, task));

@@ -8,6 +8,7 @@ use kademlia_core::{Instant, NoRoom, Rng, Storage};
 
 use crate::pair::Pair;
 use crate::protocol::Id;
+use crate::wall::Wall;
 
 /// Turns of pairs that the store has given up are kept up to so many, and as many as there are pairs.
 const IDLE_TURNS: usize = 64;
@@ -16,6 +17,8 @@ const IDLE_TURNS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Held<St> {
     store: St,
+    /// By which pairs are dated. It never goes back: what was dated before would live longer.
+    calendar: Wall,
     turns: BTreeMap<Id, Instant>,
     order: BTreeSet<(Instant, Id)>,
     /// Those that the store brought along and that have not had a turn.
@@ -27,13 +30,20 @@ pub(super) struct Held<St> {
 
 impl<St: Storage<Id, Pair>> Held<St> {
     /// What was in the store before, a database's, has its turn within `pause`.
-    pub(super) fn new(mut store: St, local: Id, now: Instant, pause: Duration, seed: [u8; 32]) -> Self {
+    pub(super) fn new(
+        mut store: St,
+        local: Id,
+        calendar: Wall,
+        now: Instant,
+        pause: Duration,
+        seed: [u8; 32],
+    ) -> Self {
         let mut rng = Rng::from_seed(seed);
         store.recenter(local);
         let mut keys = Vec::new();
         store.sample_keys(now, usize::MAX, &mut rng, &mut keys);
         let (turns, order, strays) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        let mut held = Held { store, turns, order, strays, rng, found: Vec::new() };
+        let mut held = Held { store, calendar, turns, order, strays, rng, found: Vec::new() };
         for key in keys {
             let turn = now + pause.mul_f64(held.rng.unit());
             held.set_turn(key, turn);
@@ -46,10 +56,21 @@ impl<St: Storage<Id, Pair>> Held<St> {
         &self.store
     }
 
+    pub(super) fn calendar(&self) -> Wall {
+        self.calendar
+    }
+
+    /// It is as late as `wall` shows: what is held is that much older, if the engine's clock has missed something.
+    pub(super) fn set_calendar(&mut self, now: Instant, wall: Wall) {
+        self.calendar = self.calendar.max(wall);
+        self.store.set_clock(now, Duration::from_millis(wall.millis(now)));
+    }
+
     pub(super) fn get(&mut self, now: Instant, key: &Id) -> Option<Pair> {
         self.found.clear();
         self.store.read(now, key, 1, &mut self.rng, &mut self.found);
-        self.found.pop()
+        let today = self.calendar.millis(now);
+        self.found.pop().filter(|pair| pair.expires > today)
     }
 
     /// The same for who only looks.
@@ -57,7 +78,8 @@ impl<St: Storage<Id, Pair>> Held<St> {
         let mut found = Vec::new();
         // There is one pair under a key, so nothing is left to chance.
         self.store.read(now, key, 1, &mut Rng::from_number(0), &mut found);
-        found.pop()
+        let today = self.calendar.millis(now);
+        found.pop().filter(|pair| pair.expires > today)
     }
 
     pub(super) fn insert(
@@ -134,7 +156,8 @@ mod tests {
 
     fn held(bytes: usize) -> Held<MemoryStorage<Id, Pair>> {
         let limits = StorageLimits { bytes, per_source: 0, per_subnet: 0, ..StorageLimits::default() };
-        Held::new(MemoryStorage::new(limits), Key::new([0; 32]), Instant::ZERO, HOUR, [1; 32])
+        let store = MemoryStorage::new(limits);
+        Held::new(store, Key::new([0; 32]), Wall::default(), Instant::ZERO, HOUR, [1; 32])
     }
 
     #[test]
@@ -173,7 +196,8 @@ mod tests {
         for n in 0..100 {
             store.insert(Instant::ZERO, Key::new([n; 32]), pair(), Instant::NEVER).unwrap();
         }
-        let mut held = Held::new(store, Key::new([3; 32]), Instant::from_secs(7), HOUR, [1; 32]);
+        let mut held =
+            Held::new(store, Key::new([3; 32]), Wall::default(), Instant::from_secs(7), HOUR, [1; 32]);
         assert_eq!(held.keys_after(None).count(), 100);
         let turns: Vec<_> = held.keys_after(None).map(|(_, turn)| turn).collect();
         assert!(turns.iter().all(|turn| turn.since(Instant::from_secs(7)) <= HOUR));

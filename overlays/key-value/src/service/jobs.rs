@@ -72,7 +72,7 @@ impl<St: Storage<Id, Pair>> KvService<St> {
             }
             self.running.republishing += 1;
             self.activity.republished += 1;
-            let item = pair.versioned(self.config.wall.millis(now));
+            let item = pair.versioned(self.calendar().millis(now));
             let task = self.publish(key, item);
             return Some((self.begin(Job::Republish), task));
         }

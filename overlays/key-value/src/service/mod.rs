@@ -24,6 +24,7 @@ pub use report::{Activity, Done, Got, NotPut, Put, Wanted};
 
 use crate::pair::Pair;
 use crate::protocol::{ErrorCode, Id, KeyValue, Request, Versioned};
+use crate::wall::Wall;
 use held::Held;
 use jobs::{Job, Running};
 use newcomers::Newcomers;
@@ -83,7 +84,7 @@ impl<St: Storage<Id, Pair>> KvService<St> {
             local,
             config,
             tokens: Tokens::new(&secret),
-            held: Held::new(store, local, now, config.republish, rng.fork()),
+            held: Held::new(store, local, config.wall, now, config.republish, rng.fork()),
             published: Published::new(config.renewal),
             newcomers: Newcomers::default(),
             jobs: BTreeMap::new(),
@@ -99,6 +100,19 @@ impl<St: Storage<Id, Pair>> KvService<St> {
     /// How it behaves.
     pub fn config(&self) -> &KvConfig {
         &self.config
+    }
+
+    /// Sets the calendar right, when it is `now`: the engine's clock stands still while the machine sleeps, and does not follow
+    /// when the system's is set. Versions go by it from now on. What is held gets older if it advances, and no younger if
+    /// it goes back.
+    pub fn set_wall(&mut self, now: Instant, wall: Wall) {
+        self.config.wall = wall;
+        self.held.set_calendar(now, wall);
+    }
+
+    /// The calendar that pairs are dated by: [`KvConfig::wall`], unless that was set back.
+    pub fn calendar(&self) -> Wall {
+        self.held.calendar()
     }
 
     /// The pairs held.
@@ -133,14 +147,15 @@ impl<St: Storage<Id, Pair>> KvService<St> {
         source: IpAddr,
         life: Duration,
     ) -> Result<(), ErrorCode> {
-        let today = self.config.wall.millis(now);
         if item.version > self.latest_version(now) {
             return Err(ErrorCode::FromFuture);
         }
         if item.life == 0 {
             return Err(ErrorCode::Expired);
         }
-        let expires = today.saturating_add(u64::try_from(life.as_millis()).unwrap_or(u64::MAX));
+        let calendar = self.calendar();
+        let expires =
+            calendar.millis(now).saturating_add(u64::try_from(life.as_millis()).unwrap_or(u64::MAX));
         let held = self.held.get(now, &key);
         if held.as_ref().is_some_and(|held| is_newer(held, &item)) {
             return Err(ErrorCode::Outdated);
@@ -149,7 +164,7 @@ impl<St: Storage<Id, Pair>> KvService<St> {
         let source = same.as_ref().map_or(source, |same| same.source);
         if same.is_none_or(|same| same.expires < expires) {
             let pair = Pair { version: item.version, value: item.value, expires, source };
-            let until = self.config.wall.instant(expires);
+            let until = calendar.instant(expires);
             self.held.insert(now, key, pair, until).map_err(|_| ErrorCode::NoRoom)?;
         }
         let pause = self.rng.jittered(self.config.republish);
@@ -210,3 +225,6 @@ impl<St: Storage<Id, Pair>> Service<KeyValue> for KvService<St> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

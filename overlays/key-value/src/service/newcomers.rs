@@ -95,6 +95,7 @@ mod tests {
 
     use super::*;
     use crate::protocol::KeyValue;
+    use crate::wall::Wall;
 
     fn contact(n: u8) -> Contact<Id> {
         Contact::new(key(n), SocketAddr::from(([20, n, 0, 1], 1)))
@@ -130,10 +131,14 @@ mod tests {
         assert!(gives(16, &[8, 32], 1, 1), "closer than we are itself");
     }
 
+    fn held() -> Held<MemoryStorage<Id, Pair>> {
+        let store = MemoryStorage::default();
+        Held::new(store, key(0), Wall::default(), Instant::ZERO, Duration::ZERO, [1; 32])
+    }
+
     #[test]
     fn a_survey_is_done_in_bounded_steps_and_ends() {
-        let mut held: Held<MemoryStorage<Id, Pair>> =
-            Held::new(MemoryStorage::default(), key(0), Instant::ZERO, Duration::ZERO, [1; 32]);
+        let mut held = held();
         for n in 0..200 {
             held.set_turn(key(n), Instant::NEVER);
         }

@@ -37,7 +37,7 @@ impl<St: Storage<Id, Pair>> KvService<St> {
 
     fn find(&mut self, key: &Id, cx: &ServeContext<'_, KeyValue>) -> Response {
         let Some(pair) = self.held.get(cx.now, key) else { return self.nodes(key, cx) };
-        let (item, mut contacts) = (pair.versioned(self.config.wall.millis(cx.now)), self.closest(key, cx));
+        let (item, mut contacts) = (pair.versioned(self.calendar().millis(cx.now)), self.closest(key, cx));
         contacts.truncate(contacts_beside(&item, cx.family()));
         Response::Found { token: self.token(cx), item, contacts }
     }

@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kademlia_core::{Body, Cause, Codec, Keyspace, Message};
-use key_value::{Compact, Id, K, KeyValue, KvConfig, NotPut, Request, Wanted, key_of};
-use transport_mem::{LinkModel, NodeIndex, Payload, Step};
+use kademlia_core::{Body, Cause, Codec, Event, Failure, Keyspace, LookupLimit, Message};
+use key_value::{
+    Compact, Id, K, KeyValue, KvConfig, NotPut, Request, Token, Value, Versioned, Wanted, key_of,
+};
+use transport_mem::{LinkModel, NodeIndex, Payload, Step, address_v4};
 
-use crate::network::{HOUR, MINUTE, Network};
+use crate::network::{HOUR, MINUTE, Network, node};
 
 #[test]
 fn fs_e1_the_first_node_needs_nobody_and_what_it_has_goes_to_those_who_join() {
@@ -46,6 +48,34 @@ fn fs_e2_every_operation_ends_even_if_nobody_answers() {
 }
 
 #[test]
+fn fs_e2_each_of_the_four_requests_ends_in_a_timeout_if_nobody_answers() {
+    let mut network = Network::grown(13, 30, LinkModel::internet());
+    *network.simulation.links_mut().model_mut() = LinkModel::internet().with_loss(1.0);
+    let (key, token) = (key_of("greeting"), Token::new([7; 8]));
+    let item = Versioned { version: 1, value: Some(Value::new(b"hello").unwrap()), life: 60 };
+    let requests = [
+        Request::Ping,
+        Request::Store { key, token, item },
+        Request::FindNode { target: key },
+        Request::FindValue { key },
+    ];
+    let asked: Vec<_> = (5..)
+        .zip(requests)
+        .map(|(to, request)| {
+            let to = network.simulation.address(to).unwrap();
+            network.simulation.call(4, |node, now| node.request(now, to, None, request)).unwrap()
+        })
+        .collect();
+    network.simulation.run_for(MINUTE);
+    let mut ended: Vec<_> = network.simulation.events(4);
+    ended.retain(|event| matches!(event, Event::Requested { request, .. } if asked.contains(request)));
+    assert_eq!(ended.len(), 4);
+    for event in ended {
+        assert!(matches!(event, Event::Requested { result: Err(Failure::TimedOut), .. }), "{event:?}");
+    }
+}
+
+#[test]
 fn fs_e3_a_put_is_at_the_k_closest_and_a_get_leaves_a_copy_at_the_closest_that_lacked_it() {
     let mut network = Network::grown(3, 120, LinkModel::internet());
     let key = key_of("greeting");
@@ -60,6 +90,10 @@ fn fs_e3_a_put_is_at_the_k_closest_and_a_get_leaves_a_copy_at_the_closest_that_l
         let before = network.holders(&key);
         let got = network.get(reader, "greeting");
         assert_eq!(got.value().unwrap().as_bytes(), b"hello");
+        let at = |key: Id| network.simulation.nodes().find(|(_, node)| node.local() == key).unwrap().0;
+        let mut answered = got.report.iter().flat_map(|report| &report.closest);
+        let lacked = answered.find(|contact| !before.contains(&at(contact.key)));
+        assert_eq!(got.cached_at.as_ref(), lacked, "the closest of those that answered and have nothing");
         network.run_for(Duration::from_secs(5));
         found += got.holders.len();
         if let Some(copy) = got.cached_at {
@@ -277,4 +311,34 @@ fn what_is_withdrawn_before_its_turn_is_not_put_and_says_so() {
         (network.wait(&first), network.wait(&second)),
         (Err(NotPut::Withdrawn), Err(NotPut::Withdrawn))
     );
+}
+
+/// One lookup runs at a time and another waits; whoever comes then is told, and his put is tried again.
+#[test]
+fn puts_and_gets_beyond_what_the_engine_takes_are_busy_and_a_put_is_tried_again() {
+    let mut network = Network::grown(14, 30, LinkModel::internet());
+    let mut config = KeyValue::config();
+    (config.lookup.running, config.lookup.waiting) = (1, 1);
+    let at = network.simulation.spawn(address_v4(900), |birth| {
+        node(&birth, Arc::new(config), KvConfig { read_only: true, ..KvConfig::default() })
+    });
+    let router = network.simulation.address(0).unwrap();
+    network.simulation.call(at, |node, now| node.bootstrap(now, &[router]));
+    network.run_for(10 * MINUTE);
+
+    let gets: Vec<_> =
+        (0..3).map(|n| network.begin_get(at, key_of(format!("value {n}")), Wanted::Newest)).collect();
+    let gets: Vec<_> = gets.iter().map(|get| network.wait(get)).collect();
+    assert_eq!(gets.iter().filter(|get| get.is_err()).count(), 1, "{gets:?}");
+    assert_eq!(gets[2], Err(LookupLimit { waiting: 1 }));
+
+    let names: Vec<_> = (0..3).map(|n| format!("value {n}")).collect();
+    let puts: Vec<_> = names.iter().map(|name| network.begin_put(at, key_of(name), b"hello")).collect();
+    let puts: Vec<_> = puts.iter().map(|put| network.wait(put)).collect();
+    let busy = |put: &Result<_, NotPut>| *put == Err(NotPut::Busy(LookupLimit { waiting: 1 }));
+    assert_eq!(puts.iter().filter(|put| busy(put)).count(), 1, "{puts:?}");
+    network.run_for(5 * MINUTE);
+    for name in &names {
+        assert_eq!(network.get(7, name).value().unwrap().as_bytes(), b"hello", "{name}");
+    }
 }

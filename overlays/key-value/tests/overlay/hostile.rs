@@ -80,7 +80,7 @@ impl Lone {
     /// The life that is left of what is held, in seconds.
     fn life(&self, key: &Id) -> Option<u32> {
         let pair = self.node.service().pair(self.now, key)?;
-        Some(pair.versioned(self.node.service().config().wall.millis(self.now)).life)
+        Some(pair.versioned(self.node.service().calendar().millis(self.now)).life)
     }
 }
 

@@ -8,9 +8,11 @@
     reason = "helpers of tests may fail loudly, and say what they saw"
 )]
 
+mod clocks;
 mod features;
 mod hostile;
 mod kit;
+mod lines;
 mod network;
 mod survival;
 mod udp;

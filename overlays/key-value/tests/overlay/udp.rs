@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use kademlia_core::runtime::{Closed, RequestFailure};
 use kademlia_core::{Failure, Instant, Keyspace, Rng};
 use key_value::kv::{GetError, PutError, SpawnError, StoreError};
-use key_value::{ErrorCode, Id, Kv, KvConfig, MAX_VALUE, Pair, Response, Wanted, key_of};
+use key_value::{ErrorCode, Id, K, Kv, KvConfig, MAX_VALUE, Pair, Response, Wanted, key_of};
 use storage_redb::RedbStorage;
 use transport_udp::UdpTransport;
 
@@ -20,10 +20,16 @@ async fn bind() -> UdpTransport {
 
 /// Nodes that joined one after the other, through the first.
 async fn nodes(count: usize) -> Vec<Kv> {
+    nodes_with(count, K).await
+}
+
+/// The same, with `k` holders to a value.
+async fn nodes_with(count: usize, k: usize) -> Vec<Kv> {
     let mut nodes: Vec<Kv> = Vec::new();
     for _ in 0..count {
         let first = nodes.first().map(|node| node.local_addr().to_string());
-        let node = Kv::builder().bootstrap(first).spawn(bind().await).unwrap();
+        let builder = Kv::builder().configure(move |config| config.k = k);
+        let node = builder.bootstrap(first).spawn(bind().await).unwrap();
         if !nodes.is_empty() {
             tokio::time::timeout(SETTLE, node.bootstrapped()).await.unwrap().unwrap();
         }
@@ -32,17 +38,42 @@ async fn nodes(count: usize) -> Vec<Kv> {
     nodes
 }
 
+/// Of those who hold nothing, the first.
+async fn without_pairs(nodes: &[Kv]) -> &Kv {
+    for node in nodes {
+        if node.dump().await.unwrap().pairs.is_empty() {
+            return node;
+        }
+    }
+    panic!("everybody holds something");
+}
+
 #[tokio::test]
 async fn fs_e6_ten_nodes_put_on_one_get_on_another() {
-    let nodes = nodes(10).await;
+    let nodes = nodes_with(10, 4).await;
     let put = nodes[2].put("greeting", b"hello").await.unwrap();
-    assert_eq!(put.copies(), 10);
-    assert_eq!(nodes[8].get("greeting").await.unwrap().unwrap(), b"hello");
-    assert_eq!(nodes[8].get("nothing").await.unwrap(), None);
+    assert_eq!(put.stored.accepted.len(), 4);
+    // So it has to ask.
+    let reader = without_pairs(&nodes).await;
+    let got = reader.lookup_value(key_of("greeting"), Wanted::First).await.unwrap();
+    assert_eq!(got.value().unwrap().as_bytes(), b"hello");
+    assert!(put.stored.accepted.iter().any(|holder| *holder == got.holders[0]), "{got:?}");
+    assert!(got.report.unwrap().answered >= 1);
+    assert_eq!(reader.get("nothing").await.unwrap(), None);
     nodes[5].put("greeting", b"good evening").await.unwrap();
     for node in &nodes {
-        assert_eq!(node.get("greeting").await.unwrap().unwrap(), b"good evening");
+        assert_eq!(node.get_newest("greeting").await.unwrap().unwrap(), b"good evening");
     }
+    nodes[0].remove("greeting").await.unwrap();
+    for node in &nodes {
+        assert_eq!(node.get_newest("greeting").await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn fs_e6_where_ten_nodes_are_all_there_are_each_holds_a_value() {
+    let nodes = nodes(10).await;
+    assert_eq!(nodes[2].put("greeting", b"hello").await.unwrap().copies(), 10);
     assert_eq!(nodes[0].remove("greeting").await.unwrap().copies(), 10);
     assert_eq!(nodes[8].get_newest("greeting").await.unwrap(), None);
     // A client that answers nobody, and keeps nothing.

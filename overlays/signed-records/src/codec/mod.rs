@@ -18,6 +18,7 @@
 //! | 14, 15 | contacts, each a key and an address: 38 bytes, 50 for IPv6 | responses |
 //! | 16 | array of records | store (one), responses |
 //! | 17 | `true`: there are more records | responses |
+//! | 18 | zeros, up to [`QUESTION`] bytes in all | find node, find |
 //!
 //! A record is an array: publisher, type, topic or null, sequence, timestamp in milliseconds, time to live in seconds,
 //! payload or null, signature.
@@ -25,6 +26,9 @@
 //! Messages are written in CBOR's deterministic form (RFC 8949, section 4.2): keys in order, each once, lengths definite.
 //! A reader demands as much of the map itself, and passes over keys that it does not know. Nothing recurses, and nothing is
 //! allocated by a length that a datagram claims.
+//!
+//! A question is padded because its answer is long: whoever asks in another's name sends a third of what that one gets (T9;
+//! QUIC does the same, RFC 9000, section 8.1). A find node or find of less than [`QUESTION`] bytes is malformed.
 
 mod address;
 mod fields;
@@ -37,6 +41,8 @@ use crate::protocol::SignedRecords;
 
 /// Longest datagram that is written or read, in bytes: the least IPv6 MTU less the headers of IPv6 and UDP.
 pub const MAX_DATAGRAM: usize = 1_232;
+/// Bytes of a find node and of a find, at least: with headers a third of the longest answer with its own.
+pub const QUESTION: usize = 400;
 /// Longest text of an error, in bytes; the rest is cut off.
 pub const MAX_ERROR_TEXT: usize = 128;
 /// Contacts in one message; more are left out.
@@ -80,10 +86,11 @@ enum Field {
     ContactsV6,
     Records,
     More,
+    Padding,
 }
 
-/// How many there are.
-const FIELDS: usize = Field::More as usize + 1;
+/// How many are read: nobody looks at padding.
+const FIELDS: usize = Field::Padding as usize;
 
 /// The first value of [`Field::What`].
 mod what {

@@ -4,7 +4,7 @@ use kademlia_core::{Body, Key, Malformed, Message, TransactionId};
 
 use super::address::read_contacts;
 use super::fields::Fields;
-use super::{Field, MAX_CONTACTS, MAX_DATAGRAM, MAX_ERROR_TEXT, MAX_RECORDS, what};
+use super::{Field, MAX_CONTACTS, MAX_DATAGRAM, MAX_ERROR_TEXT, MAX_RECORDS, QUESTION, what};
 use crate::identity::{PublicKey, Signature};
 use crate::message::{Request, Response, Token};
 use crate::protocol::SignedRecords;
@@ -25,15 +25,17 @@ pub(super) fn message(datagram: &[u8]) -> Result<M, Malformed> {
     let what = fields.number(Field::What).map_err(garbage)?.ok_or(GARBAGE)?;
     let transaction = fields.bytes(Field::Transaction).map_err(garbage)?;
     let transaction = transaction.and_then(TransactionId::new).ok_or(GARBAGE)?;
+    let refused = |refusal: Refusal| {
+        let (code, text) = (refusal.code(), refusal.text());
+        Malformed::Request { transaction, code, text }
+    };
     match what {
         // Nobody answers a reply, whatever is wrong with it (T10).
         what::RESPONSE => response(&fields, transaction).map_err(garbage),
         what::ERROR => error(&fields, transaction).map_err(garbage),
-        method => request(&fields, transaction, method).map_err(|refusal| Malformed::Request {
-            transaction,
-            code: refusal.code(),
-            text: refusal.text(),
-        }),
+        // Its answer would be longer than it deserves (T9).
+        what::FIND_NODE | what::FIND if datagram.len() < QUESTION => Err(refused(Refusal::Malformed)),
+        method => request(&fields, transaction, method).map_err(refused),
     }
 }
 

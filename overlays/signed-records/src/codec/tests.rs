@@ -116,6 +116,83 @@ fn fs_d1_the_longest_messages_fit() {
 }
 
 #[test]
+fn p17_t9_an_answer_is_at_most_three_times_as_long_as_its_question() {
+    let (token, key) = (Token([0xff; 8]), Key::new([0xff; 32]));
+    let mut worst = 0.0_f64;
+    for (addr, headers) in [("192.0.2.1:65535", 28), ("[2001:db8::1]:65535", 48)] {
+        let addr: SocketAddr = addr.parse().unwrap();
+        let on_wire = |message: &M| (encoded(message).len() + headers) as f64;
+        let nodes = Response { contacts: vec![Contact::new(key, addr); 30], ..Response::default() };
+        let short = endpoint(8);
+        // Records of every length, for how many fit depends on it.
+        let lists = (0..=crate::MAX_PAYLOAD).step_by(8).map(|length| vec![endpoint(length); MAX_RECORDS + 1]);
+        let found = lists.chain([vec![], vec![longest_record()]]).map(|records| Response {
+            records,
+            token: Some(token),
+            ..nodes.clone()
+        });
+        let proof = Response { signature: Some(short.signature), ..Response::default() };
+        let (find, nonce) = (Request::Find { target: key, kind: None, after: None }, [0xff; 16]);
+        let exchanges = found.map(|found| (find.clone(), found)).chain([
+            (Request::Ping, Response::default()),
+            (Request::Identify { nonce }, proof),
+            (Request::FindNode { target: key }, nodes.clone()),
+            (Request::Store { key, record: short, token }, Response::default()),
+            (Request::Probe { addr, nonce, token }, Response::default()),
+        ]);
+        for (request, response) in exchanges {
+            for transaction in [&[0xff; 32][..], &[0xff]] {
+                let transaction = TransactionId::new(transaction).unwrap();
+                let body = Body::Request { sender: key, read_only: false, request: request.clone() };
+                let asked = Message { transaction, observed: None, body };
+                let body = Body::Response { sender: key, response: response.clone() };
+                let answer = Message { transaction, observed: Some(addr), body };
+                let ratio = on_wire(&answer) / on_wire(&asked);
+                assert!(ratio <= 3.0, "{ratio:.2} for {asked:?}");
+                worst = worst.max(ratio);
+            }
+        }
+    }
+    println!("at most {worst:.2} times");
+    assert!(worst > 2.5, "the longest answers were among them");
+}
+
+fn endpoint(length: usize) -> crate::SignedRecord {
+    let draft = Draft::endpoint(vec![7; length]).unwrap();
+    draft.sign(&SecretKey::from_seed(&[1; 32]), 1, Timestamp::from_millis(1_800_000_000_000))
+}
+
+#[test]
+fn p17_t9_a_question_is_as_long_as_it_has_to_be_or_told_that_it_is_not() {
+    let target = Key::new([0xff; 32]);
+    let after = Some(SecretKey::from_seed(&[1; 32]).public());
+    let kind = Some(crate::Kind::Mailbox);
+    for request in [
+        Request::FindNode { target },
+        Request::Find { target, kind: None, after: None },
+        Request::Find { target, kind, after },
+    ] {
+        for length in 0..=32 {
+            let transaction = TransactionId::new(&[7; 32][..length]).unwrap();
+            let datagram = encoded(&Message { transaction, ..asked(request.clone()) });
+            assert!((QUESTION..=QUESTION + 1).contains(&datagram.len()), "{}", datagram.len());
+        }
+    }
+    let (transaction, sender, key) = (bytes(&[7]), bytes(&[1; 32]), bytes(&[2; 32]));
+    for what in [4, 5] {
+        let with = |zeros: usize| {
+            let (what, zeros) = ([what], bytes(&vec![0; zeros]));
+            map(&[(0, &what), (1, &transaction), (2, &sender), (5, &key), (18, &zeros)])
+        };
+        let frame = with(300).len() - 300;
+        assert!(Cbor::decode(&with(QUESTION - frame)).is_ok());
+        for zeros in [0, 100, QUESTION - frame - 1] {
+            assert_eq!(refusal(&with(zeros)), Some(Refusal::Malformed), "{zeros}");
+        }
+    }
+}
+
+#[test]
 fn fs_d8_an_address_takes_six_bytes_or_eighteen() {
     for (addr, length) in [("192.0.2.1:7101", 6), ("[2001:db8::1]:7101", 18)] {
         let addr: SocketAddr = addr.parse().unwrap();
@@ -206,9 +283,12 @@ fn malformed_cbor_meets_silence() {
 fn a_request_that_lacks_something_is_told_so() {
     let (transaction, sender, key) = (bytes(&[7]), bytes(&[1; 32]), bytes(&[2; 32]));
     let request = |what: u8, rest: &[(u64, &[u8])]| {
-        let what = [what];
+        let (what, zeros) = ([what], bytes(&[0; QUESTION]));
         let mut entries: Vec<(u64, &[u8])> = vec![(0, &what[..]), (1, &transaction), (2, &sender)];
         entries.extend(rest);
+        if matches!(what, [4 | 5]) {
+            entries.push((18, &zeros));
+        }
         refusal(&map(&entries))
     };
     let (nonce, token, short) = (bytes(&[3; 16]), bytes(&[4; 8]), bytes(&[5; 7]));

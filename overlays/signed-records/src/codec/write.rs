@@ -8,7 +8,7 @@ use minicbor::Encoder;
 use minicbor::encode::Error;
 
 use super::read::cut;
-use super::{Field, MAX_CONTACTS, MAX_DATAGRAM, MAX_RECORDS, address, what};
+use super::{Field, MAX_CONTACTS, MAX_DATAGRAM, MAX_RECORDS, QUESTION, address, what};
 use crate::message::{Request, Response};
 use crate::protocol::SignedRecords;
 use crate::record::SignedRecord;
@@ -60,7 +60,10 @@ fn request(request: &Request, map: &mut Map<'_>) {
     match request {
         Request::Ping => {}
         Request::Identify { nonce } | Request::Echo { nonce } => map.bytes(Field::Nonce, nonce),
-        Request::FindNode { target } => map.bytes(Field::Target, target.as_ref()),
+        Request::FindNode { target } => {
+            map.bytes(Field::Target, target.as_ref());
+            map.pad();
+        }
         Request::Find { target, kind, after } => {
             map.bytes(Field::Target, target.as_ref());
             if let Some(kind) = kind {
@@ -69,6 +72,7 @@ fn request(request: &Request, map: &mut Map<'_>) {
             if let Some(after) = after {
                 map.bytes(Field::After, &after.to_bytes());
             }
+            map.pad();
         }
         Request::Store { key, record, token } => {
             map.bytes(Field::Target, key.as_ref());
@@ -113,6 +117,8 @@ const MAP: u8 = 0xa0;
 const ARRAY: u8 = 0x80;
 /// What [`Field::More`] takes.
 const MORE: usize = 2;
+/// What [`Field::Padding`] takes beside its zeros, if there are no more than 255; otherwise one more.
+const PADDING: usize = 3;
 
 impl<'o> Map<'o> {
     fn new(out: &'o mut Vec<u8>) -> Self {
@@ -140,6 +146,12 @@ impl<'o> Map<'o> {
 
     fn bytes(&mut self, field: Field, bytes: &[u8]) {
         self.field(field, |out| out.bytes(bytes)?.ok());
+    }
+
+    /// Zeros up to [`QUESTION`] bytes or one more, as the last field.
+    fn pad(&mut self) {
+        let zeros = (self.start + QUESTION).saturating_sub(self.out.len() + PADDING);
+        self.bytes(Field::Padding, [0; QUESTION].get(..zeros).unwrap_or_default());
     }
 
     fn flag(&mut self, field: Field, set: bool) {

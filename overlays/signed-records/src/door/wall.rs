@@ -37,7 +37,7 @@ impl WallClock {
             let clock = self.clone();
             let set = handle.with(move |shell, now| {
                 if let Some(node) = shell.stack.node_mut(family) {
-                    node.service_mut().set_clock(Clock::new(now, clock.read()));
+                    node.service_mut().set_clock(now, Clock::new(now, clock.read()));
                 }
             });
             if set.await.is_err() {

@@ -134,9 +134,11 @@ impl<S: Storage<Key<32>, StoredRecord> + 'static> RecordsService<S> {
         Node::new(self, key, config, seed, now)
     }
 
-    /// Sets the wall clock right: the engine's does not notice when the machine sleeps, or its clock is set.
-    pub fn set_clock(&mut self, clock: Clock) {
+    /// Sets the wall clock right, when it is `now`: the engine's does not notice when the machine sleeps, or its clock is set.
+    pub fn set_clock(&mut self, now: Instant, clock: Clock) {
         self.clock = clock;
+        let unix = Duration::from_millis(clock.at(now).as_millis());
+        self.shelf.storage_mut().set_clock(now, unix);
     }
 
     /// Peers that an earlier run met; see [`seen`](Self::seen).

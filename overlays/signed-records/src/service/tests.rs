@@ -1,6 +1,7 @@
 //! One node, asked by others over the wire.
 
 mod keeping;
+mod limits;
 mod refusing;
 
 use kademlia_core::{Body, Codec, Message, TransactionId};

@@ -8,8 +8,10 @@
 
 mod bed;
 mod churn;
+mod clocks;
 mod door;
 mod durable;
+mod lines;
 mod lookups;
 mod peers;
 mod publishing;

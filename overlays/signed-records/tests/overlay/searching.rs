@@ -1,10 +1,12 @@
 //! D4: find, aggregate, resolve.
 
 use kademlia_core::Storage;
-use signed_records::{Draft, FindError, Kind, ResolveError, Slot, Subject, Topic};
+use signed_records::{
+    Draft, FindError, Kind, RecordsConfig, ResolveError, Slot, Subject, Topic, engine_config,
+};
 use transport_mem::LinkModel;
 
-use crate::bed::{finish, grown, node, person, publish, seconds};
+use crate::bed::{configured, finish, grown, node, person, publish, seconds};
 
 #[test]
 fn fs_d4_resolve_gives_the_newest_verified_endpoint() {
@@ -90,4 +92,37 @@ fn fs_d4_who_has_seen_a_newer_version_calls_the_older_one_stale() {
     let find = finish(&mut network, 5, |service, now, done| service.find(now, me.public().key(), None, done));
     assert_eq!(find, Err(FindError::Stale));
     assert_eq!(resolve(&mut network, 8).unwrap().payload(), Some(&b"first"[..]), "who knows no better");
+}
+
+/// Thirty members, all of them known to every node, and few in one reply.
+#[test]
+fn fs_d4_a_search_takes_no_more_records_and_asks_for_no_more_replies_than_it_may() {
+    let mut network = grown(5, 15, LinkModel::perfect());
+    let topic = Topic::new("weather").unwrap();
+    for n in 0..30 {
+        let draft = Draft::topic(topic.clone(), [7; 300]).unwrap();
+        publish(&mut network, usize::from(n) / 2, &person(n), draft);
+    }
+    let router = network.address(0).unwrap();
+    let mut aggregate = |host, found, pages| {
+        let config = RecordsConfig { found, pages, ..RecordsConfig::default() };
+        let at = network.spawn(transport_mem::address_v4(host), |birth| {
+            // It keeps nothing itself.
+            let engine = kademlia_core::Config { read_only: true, ..engine_config() };
+            configured(birth, &engine, config)
+        });
+        network.call(at, |node, now| node.bootstrap(now, &[router]));
+        network.run_for(seconds(30));
+        let found = finish(&mut network, at, |service, now, done| {
+            service.aggregate(now, topic.key(), Some(Kind::Topic), done);
+        });
+        found.unwrap().records.len()
+    };
+    assert_eq!(aggregate(900, 1_024, 64), 30, "all of them");
+    assert_eq!(aggregate(901, 7, 64), 7, "as many as it takes");
+    // A list goes on after the last publisher of the reply before, so each reply asked for brings the next few.
+    let few = aggregate(902, 1_024, 0);
+    assert!(few < 5, "{few} in the first reply");
+    let more = [(903, 1), (904, 2), (905, 3)].map(|(host, pages)| aggregate(host, 1_024, pages));
+    assert_eq!(more, [2 * few, 3 * few, 4 * few]);
 }

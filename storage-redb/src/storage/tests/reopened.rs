@@ -200,3 +200,58 @@ fn the_file_does_not_grow_with_what_has_gone() {
     assert!(platter.bytes().len() <= 2 * longest_of_first, "{longest_of_first}");
     assert_eq!(store.len(), 100);
 }
+
+fn told(store: &mut Store, unix_secs: u64) {
+    store.set_clock(NOW, secs(unix_secs));
+}
+
+#[test]
+fn after_a_sleep_what_is_written_has_all_its_time_and_what_was_there_is_older() {
+    let platter = Platter::default();
+    let mut store = open(&platter, 1_000).unwrap();
+    insert(&mut store, 1, 1, 60);
+    insert(&mut store, 1, 2, 7_260);
+    // Two hours, of which the engine's clock knows nothing.
+    told(&mut store, 8_200);
+    insert(&mut store, 1, 3, 60);
+    drop(store);
+    let store = open(&platter, 8_210).unwrap();
+    assert_eq!(slots(&store, NOW), [2, 3].into());
+    assert_eq!(slots(&store, NOW + secs(50)), [].into(), "none lives longer by it");
+}
+
+#[test]
+fn a_clock_that_is_set_back_meanwhile_makes_no_record_live_longer_or_shorter() {
+    let platter = Platter::default();
+    let mut store = open(&platter, 1_000_000).unwrap();
+    insert(&mut store, 1, 1, 60);
+    told(&mut store, 5_000);
+    insert(&mut store, 1, 2, 90);
+    drop(store);
+    let store = open(&platter, 5_010).unwrap();
+    assert_eq!(slots(&store, NOW + secs(59)), [1, 2].into());
+    assert_eq!(slots(&store, NOW + secs(60)), [2].into());
+    assert_eq!(slots(&store, NOW + secs(90)), [].into());
+}
+
+#[test]
+fn a_clock_that_was_behind_and_is_set_right_costs_no_record() {
+    let platter = Platter::default();
+    let mut store = open(&platter, 1_000_000_000).unwrap();
+    insert(&mut store, 1, 1, 60);
+    store.insert(NOW, Key::new([2]), note(4), Instant::NEVER).unwrap();
+    drop(store);
+    // A host without a battery starts in 1970, and hears of the time a little later, in two steps.
+    let mut store = open(&platter, 5).unwrap();
+    insert(&mut store, 1, 2, 90);
+    told(&mut store, 900_000_000);
+    told(&mut store, 1_000_000_010);
+    insert(&mut store, 1, 3, 30);
+    drop(store);
+    let store = open(&platter, 1_000_000_020).unwrap();
+    for (passed, left) in [(0, vec![1, 2, 3, 4]), (20, vec![1, 2, 4]), (50, vec![2, 4]), (80, vec![4])] {
+        assert_eq!(slots(&store, NOW + secs(passed)), left.into_iter().collect(), "{passed}");
+    }
+    drop(store);
+    assert_eq!(platter.rows(), 4);
+}

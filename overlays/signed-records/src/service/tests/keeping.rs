@@ -130,8 +130,9 @@ fn fs_d1_nothing_is_given_out_after_it_expired_whatever_the_engines_clock_says()
     let record = endpoint("x").lasting(Duration::from_secs(100)).sign(&person(5), 1, WALL);
     assert_eq!(put(&mut node, NOW, host(1), &record), Ok(()));
     let mut held = |clock, second| {
-        node.service_mut().set_clock(clock);
-        node.service_mut().held(Instant::from_secs(second), &record.target(), None).len()
+        let now = Instant::from_secs(second);
+        node.service_mut().set_clock(now, clock);
+        node.service_mut().held(now, &record.target(), None).len()
     };
     assert_eq!([held(clock(), 99), held(clock(), 100)], [1, 0]);
     // The machine slept for a minute and a half, and the engine did not notice.

@@ -147,3 +147,63 @@ fn fs_d10_an_echo_goes_to_the_host_that_asks_for_it_and_shows_a_token() {
     assert_eq!(ask(asker, probe(claimed, own)), [(asker, word("too many echoes"))]);
     assert_eq!(ask(asker, Request::Echo { nonce }), [], "nobody waits for it");
 }
+
+/// Whoever asks in another's name: a third of what arrives there, and little in all.
+#[test]
+fn t9_a_victim_gets_little_of_what_is_asked_in_its_name() {
+    let mut node = node(RecordsConfig::default());
+    for n in 10..30 {
+        let draft = Draft::topic(Topic::new("t").unwrap(), [7; 400]).unwrap();
+        assert_eq!(put(&mut node, NOW, host(n.into()), &draft.sign(&person(n), 1, WALL)), Ok(()));
+    }
+    let (mut now, victim) = (Instant::from_secs(60), host(1));
+    let request = Request::Find { target: Topic::new("t").unwrap().key(), kind: None, after: None };
+    let body = Body::Request { sender: Key::new([9; 32]), read_only: false, request };
+    let mut question = Vec::new();
+    Cbor::encode(&Message { transaction: TransactionId::from(7), observed: None, body }, &mut question);
+    let (mut sent, mut received, mut first) = (0, 0, None);
+    for _ in 0..10_000 {
+        sent += question.len() + 28;
+        node.handle_datagram(now, victim, &question);
+        let mut bytes = Vec::new();
+        while let Some(to) = node.poll_transmit(&mut bytes) {
+            assert_eq!(to, victim, "nobody else is spoken to");
+            first.get_or_insert(bytes.len());
+            received += bytes.len() + 28;
+            bytes.clear();
+        }
+        now = now + Duration::from_millis(1);
+    }
+    println!("{sent} bytes in ten seconds brought the victim {received}, the first answer {first:?}");
+    assert!(first.is_some_and(|first| first > 900 && first + 28 <= 3 * (question.len() + 28)));
+    assert!(received <= 11 * (8 << 10) + (32 << 10) && received * 10 <= sent);
+}
+
+#[test]
+fn fs_d1_an_oversize_payload_is_told_so_and_not_kept() {
+    let mut node = node(RecordsConfig::default());
+    let draft = Draft::endpoint([7; crate::MAX_PAYLOAD]).unwrap();
+    let record = draft.sign(&person(5), 1, WALL);
+    let (key, asker) = (record.target(), host(1));
+    let token = token(&mut node, NOW, asker, key);
+    let body = Body::Request {
+        sender: Key::new([9; 32]),
+        read_only: true,
+        request: Request::Store { key, record, token },
+    };
+    let mut datagram = Vec::new();
+    Cbor::encode(&Message { transaction: TransactionId::from(7), observed: None, body }, &mut datagram);
+    let mut longer = datagram.clone();
+    // The payload's length stands in two bytes before it, and the signature with its header, 66 bytes, is the end.
+    let end = longer.len() - 66;
+    let length = end - crate::MAX_PAYLOAD - 2;
+    assert_eq!(longer[length..length + 2], 512_u16.to_be_bytes());
+    longer[length + 1] += 1;
+    longer.insert(end, 7);
+    node.handle_datagram(NOW, asker, &longer);
+    assert_eq!(reply(&mut node, asker), Some(Err(Some(Refusal::Oversize))));
+    assert!(node.service().storage().is_empty());
+    node.handle_datagram(NOW, asker, &datagram);
+    assert_eq!(reply(&mut node, asker), Some(Ok(Response::default())), "a byte less is no matter");
+    assert_eq!(node.service().storage().len(), 1);
+}
