@@ -33,6 +33,7 @@ fn worst(criterion: &mut Criterion) {
     let datagrams = [
         ("find_node", find_node),
         ("find_node, `want` 470 times", wanting(470)),
+        ("find_node, `want` 500 times", wanting(500)),
         ("scrape of 250 peers", query(scrape)),
         ("put, forged, behind a good token", query(Request::put(&Item::Mutable(forged.into()), None, token))),
         ("2,048 lists in one another", vec![b'l'; 2_048]),

@@ -5,6 +5,7 @@ use core::str::FromStr;
 
 use kademlia_core::{Key, NotAKey};
 
+use crate::magnet::{self, strip};
 use crate::torrent::{NotATorrent, Torrent};
 
 /// A node's id.
@@ -84,33 +85,20 @@ pub enum NotAnInfoHash {
 }
 
 /// From 40 hexadecimal digits, 32 base32 digits (RFC 4648, upper or lower case), or a magnet link that holds either
-/// in a parameter `xt=urn:btih:` (BEP 9); the first such parameter counts.
+/// in a parameter `xt=urn:btih:` (BEP 9), which may be percent-encoded; the first such parameter counts.
 impl FromStr for InfoHash {
     type Err = NotAnInfoHash;
 
     fn from_str(text: &str) -> Result<Self, NotAnInfoHash> {
-        let digits = match strip_prefix_ignoring_case(text, "magnet:?") {
-            Some(query) => topic(query).ok_or(NotAnInfoHash::NoTopic)?,
-            None => text,
-        };
-        let key = if digits.len() == 32 { base32(digits) } else { digits.parse().ok() };
-        key.map(InfoHash).ok_or(NotAnInfoHash::Digits)
+        let Some(mut topics) = magnet::values(text, "xt") else { return digits(text) };
+        let topic = topics.find_map(|topic| strip(&topic?, "urn:btih:").map(digits));
+        topic.ok_or(NotAnInfoHash::NoTopic)?
     }
 }
 
-fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
-    let (head, rest) = text.split_at_checked(prefix.len())?;
-    head.eq_ignore_ascii_case(prefix).then_some(rest)
-}
-
-/// Parameters are `xt`, or `xt.1`, `xt.2` … where there are several (the magnet scheme's own rule).
-fn topic(query: &str) -> Option<&str> {
-    query.split('&').find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        let numbered = strip_prefix_ignoring_case(name, "xt")?;
-        (numbered.is_empty() || numbered.starts_with('.')).then_some(())?;
-        strip_prefix_ignoring_case(value, "urn:btih:")
-    })
+fn digits(text: &str) -> Result<InfoHash, NotAnInfoHash> {
+    let key = if text.len() == 32 { base32(text) } else { text.parse().ok() };
+    key.map(InfoHash).ok_or(NotAnInfoHash::Digits)
 }
 
 /// 32 digits of 5 bits are exactly 20 bytes.
@@ -150,6 +138,7 @@ mod tests {
             format!("magnet:?xt=urn:btih:{HEX}"),
             format!("MAGNET:?dn=a+name&xt=urn:btih:{BASE32}&tr=udp%3A%2F%2Ftracker"),
             format!("magnet:?xt.1=urn:btmh:1220ff&xt.2=URN:BTIH:{HEX}"),
+            format!("magnet:?xt=urn%3Abtih%3a{HEX}"),
         ] {
             assert_eq!(text.parse(), Ok(expected), "{text}");
         }

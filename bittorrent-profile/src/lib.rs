@@ -9,6 +9,7 @@ mod id;
 pub mod item;
 pub mod krpc;
 pub mod link;
+mod magnet;
 mod mainline;
 pub mod node_id;
 mod peers;

@@ -6,6 +6,7 @@ use core::str::FromStr;
 use crate::bencode::DictWriter;
 use crate::id::InfoHash;
 use crate::item::{PublicKey, RawValue, Salt};
+use crate::magnet::{self, hex_byte, strip};
 
 /// `magnet:?xs=urn:btpk:<public key>[&s=<salt>]`, both in hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,14 +50,10 @@ impl FromStr for TorrentLink {
     type Err = NotATorrentLink;
 
     fn from_str(text: &str) -> Result<Self, NotATorrentLink> {
-        let query = strip(text, "magnet:?").ok_or(NotATorrentLink::NotMagnet)?;
-        let values = |wanted: &'static str| {
-            let parameters = query.split('&').filter_map(|parameter| parameter.split_once('='));
-            parameters.filter(move |(name, _)| is_named(name, wanted)).map(|(_, value)| decoded(value))
-        };
-        let key = values("xs").find_map(|value| strip(&value?, "urn:btpk:").map(str::to_owned));
+        let values = |wanted| magnet::values(text, wanted).ok_or(NotATorrentLink::NotMagnet);
+        let key = values("xs")?.find_map(|value| strip(&value?, "urn:btpk:").map(str::to_owned));
         let key = key.ok_or(NotATorrentLink::NoKey)?.parse().map_err(|_| NotATorrentLink::Key)?;
-        let salt = match values("s").next() {
+        let salt = match values("s")?.next() {
             None => Salt::default(),
             Some(digits) => digits.and_then(|digits| salt(&digits)).ok_or(NotATorrentLink::Salt)?,
         };
@@ -64,41 +61,9 @@ impl FromStr for TorrentLink {
     }
 }
 
-/// `xs`, or `xs.1`, `xs.2` … where there are several (the magnet scheme's own rule).
-fn is_named(name: &str, wanted: &str) -> bool {
-    strip(name, wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
-fn strip<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
-    let (head, rest) = text.split_at_checked(prefix.len())?;
-    head.eq_ignore_ascii_case(prefix).then_some(rest)
-}
-
-/// Without percent-encoding; `None` if that is wrong, or hides no text.
-fn decoded(value: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        if *byte == b'%' {
-            let (digits, after) = rest.split_first_chunk()?;
-            rest = after;
-            bytes.push(hex_byte(digits)?);
-        } else {
-            bytes.push(*byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
 fn salt(digits: &str) -> Option<Salt> {
     let (pairs, []) = digits.as_bytes().as_chunks::<2>() else { return None };
     Salt::new(&pairs.iter().map(hex_byte).collect::<Option<Vec<_>>>()?)
-}
-
-fn hex_byte(digits: &[u8; 2]) -> Option<u8> {
-    let digits = str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
-    u8::from_str_radix(digits, 16).ok()
 }
 
 /// What is stored under the key: `{ih: info hash}` (46.1).

@@ -154,6 +154,10 @@ impl Probe {
             self.next_transaction = self.next_transaction.wrapping_add(1);
             query = query.transaction(self.next_transaction.to_be_bytes());
         }
+        // Whoever asks in another's name keeps it short (T9).
+        if seat != Seat::Mute {
+            query = query.versioned();
+        }
         let (datagram, transaction) = query.encode(&self.desks.id(seat), b"");
         self.strays.clear();
         self.log.push(Exchange::sent(seat, &datagram));

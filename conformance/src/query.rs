@@ -1,5 +1,7 @@
 //! Queries, built so that anything about them can be wrong.
 
+use bittorrent_profile::krpc::VERSION;
+
 use crate::bencode::{dict, int, string};
 
 /// A query before it has a sender. Keys are put in order when it is written, unless [`Query::unsorted`].
@@ -72,6 +74,11 @@ impl Query {
         self.envelope.retain(|(own, _)| *own != key);
         self.envelope.push((key, value));
         self
+    }
+
+    /// With the `v` that clients say who they are with (5.2), unless it has another.
+    pub(crate) fn versioned(self) -> Self {
+        if self.envelope.iter().any(|(key, _)| *key == "v") { self } else { self.top("v", string(VERSION)) }
     }
 
     pub(crate) fn transaction(mut self, transaction: impl Into<Vec<u8>>) -> Self {

@@ -5,6 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use crate::bencode::Item;
 use crate::verdict::{Unmet, require};
 
+/// Headers of UDP and IPv4, and of UDP and IPv6, in bytes: part of what goes over the wire (T9).
+const HEADERS: [usize; 2] = [28, 48];
+
 /// A reply with the `t` of its query, from the address that was asked.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
@@ -24,6 +27,13 @@ pub(crate) struct Named {
 }
 
 impl Reply {
+    /// How many times as long as its query it would be on the wire with so many bytes more.
+    pub(crate) fn ratio_with(&self, more: usize) -> f64 {
+        let headers = HEADERS[usize::from(self.is_v6)];
+        let (asked, answered) = self.sizes;
+        (answered + more + headers) as f64 / (asked + headers) as f64
+    }
+
     fn kind(&self) -> Option<&[u8]> {
         self.message.get("y").and_then(Item::bytes)
     }

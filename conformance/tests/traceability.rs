@@ -52,6 +52,10 @@ fn tests(source: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// The crates whose tests show what a Mainline node of ours does.
+const EVIDENCE: [&str; 6] =
+    ["bittorrent-profile", "conformance", "kademlia-core", "kademlia-node", "tests", "transport-udp"];
+
 /// The requirements that a test's name tells: 44.6 of `bep44_44_6_…`, C.1 of `c1_…`, T10 of `t10_…`.
 fn requirements(name: &str) -> BTreeSet<String> {
     let words: Vec<_> = name.split('_').collect();
@@ -84,8 +88,11 @@ fn page() -> String {
     sources(&root(), &mut files);
     let mut by_requirement: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in files {
-        let source = fs::read_to_string(&file).unwrap();
         let krate = file.strip_prefix(root()).unwrap().iter().next().unwrap().to_string_lossy().into_owned();
+        if !EVIDENCE.contains(&krate.as_str()) {
+            continue;
+        }
+        let source = fs::read_to_string(&file).unwrap();
         for name in tests(&source) {
             for requirement in requirements(name) {
                 by_requirement.entry(requirement).or_default().insert(format!("{krate}: `{name}`"));
@@ -128,6 +135,15 @@ fn the_page_is_what_there_is() {
         "out of date: UPDATE=1 cargo test -p mainline-conformance --test traceability"
     );
     assert_eq!(page.lines().count(), written.lines().count());
+}
+
+#[test]
+fn every_requirement_has_a_test() {
+    let page = page();
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| |"));
+    let untested: Vec<_> = rows.filter(|row| row.ends_with("|  |")).collect();
+    assert_eq!(untested, [""; 0]);
+    assert!(page.lines().filter(|line| line.starts_with("| ")).count() > 60, "rows are found");
 }
 
 #[test]

@@ -118,7 +118,11 @@ pub struct ServeContext<'a, P: Protocol> {
     pub sender: P::Key,
     /// This node's key.
     pub local: P::Key,
-    pub(crate) transaction: TransactionId,
+    /// The request's transaction id, which the reply echoes.
+    pub transaction: TransactionId,
+    /// Bytes of the request's datagram; `None` where the host handed over a message. Who asks in another's name gets
+    /// that much for what he sends: an answer to a stranger may have to keep to a multiple of it.
+    pub size: Option<usize>,
     pub(crate) own: &'a Table<P::Key>,
     pub(crate) other: Option<&'a Table<P::Key>>,
 }

@@ -5,7 +5,6 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bittorrent_profile::{InfoHash, NodeId};
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::span;
@@ -29,7 +28,8 @@ pub(crate) use records::{
     RecordsResolve, RecordsRun, RecordsTarget, RecordsWithdraw,
 };
 pub(crate) use sim::Sim;
-use torrent::{info_hash, target};
+pub(crate) use torrent::Torrent;
+use torrent::torrent;
 
 /// A node of the BitTorrent Mainline DHT, and a look into that network from the command line.
 ///
@@ -183,8 +183,8 @@ Examples:
   kad peers d2474e86c95b19b8bcfdb92bc12c9d44667cfa36 --bootstrap 127.0.0.1:6881")]
 pub(crate) struct Peers {
     /// Info hash (40 hexadecimal or 32 base32 digits), magnet link or torrent file
-    #[arg(value_name = "INFOHASH|MAGNET|FILE", value_parser = info_hash)]
-    pub(crate) info_hash: InfoHash,
+    #[arg(value_name = "INFOHASH|MAGNET|FILE", value_parser = torrent)]
+    pub(crate) torrent: Torrent,
     /// Count seeds and other peers instead of listing them (BEP 33)
     #[arg(long, conflicts_with_all = ["limit", "period", "announce"])]
     pub(crate) scrape: bool,
@@ -210,8 +210,8 @@ Examples:
   kad announce d2474e86c95b19b8bcfdb92bc12c9d44667cfa36 --implied --bind 0.0.0.0:51413")]
 pub(crate) struct Announce {
     /// Info hash (40 hexadecimal or 32 base32 digits), magnet link or torrent file
-    #[arg(value_name = "INFOHASH|MAGNET|FILE", value_parser = info_hash)]
-    pub(crate) info_hash: InfoHash,
+    #[arg(value_name = "INFOHASH|MAGNET|FILE", value_parser = torrent)]
+    pub(crate) torrent: Torrent,
     /// The port where peers connect
     #[arg(long, value_name = "PORT", required_unless_present = "implied")]
     pub(crate) port: Option<NonZeroU16>,
@@ -262,8 +262,8 @@ Examples:
   kad find 'magnet:?xt=urn:btih:d2474e86c95b19b8bcfdb92bc12c9d44667cfa36' --json")]
 pub(crate) struct Find {
     /// Node id, info hash, magnet link or torrent file
-    #[arg(value_name = "ID|INFOHASH|MAGNET|FILE", value_parser = target)]
-    pub(crate) target: NodeId,
+    #[arg(value_name = "ID|INFOHASH|MAGNET|FILE", value_parser = torrent)]
+    pub(crate) target: Torrent,
     #[command(flatten)]
     pub(crate) join: Join,
 }

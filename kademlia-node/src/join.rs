@@ -29,9 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SOMEWHERE_V6: SocketAddrV6 =
     SocketAddrV6::new(Ipv6Addr::new(0x2001, 0x500, 0x2, 0, 0, 0, 0, 0xc), 53, 0, 0);
 
-/// An ephemeral, read-only node that is in the network.
+/// An ephemeral, read-only node that is in the network. It joins through `nodes` too, of what it is to look for.
 pub(crate) async fn client(
     args: &cli::Join,
+    nodes: &[String],
     output: &Output,
     interrupt: &mut Interrupt,
 ) -> anyhow::Result<Dht> {
@@ -39,14 +40,15 @@ pub(crate) async fn client(
     let settings = Settings::load(args.socket.config.as_deref(), &[])?;
     output.progress("joining", None, "resolving names");
     let network = args.socket.network.as_deref();
-    if network.is_some() && args.bootstrap.is_empty() {
+    if network.is_some() && args.bootstrap.is_empty() && nodes.is_empty() {
         let failure = Failure::usage("the well-known routers are in no network but Mainline");
         return Err(failure.hint("name a node of the network: --bootstrap HOST:PORT").into());
     }
-    let hosts = match &args.bootstrap {
-        hosts if hosts.is_empty() => Dht::ROUTERS.map(str::to_owned).to_vec(),
+    let mut hosts = match &args.bootstrap {
+        hosts if hosts.is_empty() && network.is_none() => Dht::ROUTERS.map(str::to_owned).to_vec(),
         hosts => hosts.clone(),
     };
+    hosts.extend_from_slice(nodes);
     let resolved = tokio::select! {
         resolved = resolve(&hosts, give_up) => resolved,
         () = interrupt.wait() => return Err(stopped().into()),

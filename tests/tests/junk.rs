@@ -12,9 +12,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use bittorrent_profile::krpc::{ErrorCode, Families, Krpc, Request, Response, Token};
-use bittorrent_profile::{Dht, InfoHash};
-use kademlia_core::{Body, Codec, Event, Family, Key, Malformed, Message, Rng, TransactionId};
+use bittorrent_profile::item::{Item, MutableItem, RawValue, Salt, SecretKey};
+use bittorrent_profile::krpc::{
+    ErrorCode, Families, Krpc, Request, Response, Token, encode_in_topic, topic_of,
+};
+use bittorrent_profile::pubsub::{Topic, TopicNode, TopicService, topic_config};
+use bittorrent_profile::{Dht, InfoHash, Mainline, ServiceConfig};
+use kademlia_core::{
+    Body, Codec, Config, DualStack, Event, Family, Instant, Key, Malformed, Message, Node, Rng, TransactionId,
+};
 use tests::engine::{self, Engine, stranger};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
@@ -38,15 +44,31 @@ fn random(rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
-/// Every kind of message, as this node or another would send it.
-fn valid() -> Vec<Vec<u8>> {
-    let (sender, info_hash) = (Key::new([0xaa; 20]), InfoHash::new([0x77; 20]));
+fn topic() -> Topic {
+    Topic::new(SecretKey::from_seed(&[1; 32]).public(), Salt::new(b"news").unwrap())
+}
+
+fn version() -> MutableItem {
+    let value = RawValue::string("some news").unwrap();
+    MutableItem::sign(&SecretKey::from_seed(&[1; 32]), topic().salt(), 1, value)
+}
+
+/// Every method, with all arguments that it may have.
+fn requests() -> Vec<Request> {
+    let (target, info_hash) = (topic().target(), InfoHash::new([0x77; 20]));
     let want = Families::BOTH;
     let token = Token::from_array([7; 8]);
-    let requests = [
+    let immutable = Item::Immutable(RawValue::new(b"d1:ali1e2:xyee").unwrap());
+    vec![
         Request::Ping,
-        Request::FindNode { target: Key::new([3; 20]), want },
+        Request::FindNode { target, want },
         Request::get_peers(info_hash, want),
+        Request::GetPeers { info_hash, noseed: true, scrape: true, want },
+        Request::Get { seq: None, target: immutable.target(), want },
+        Request::Get { seq: Some(3), target, want },
+        Request::put(&immutable, None, token),
+        Request::put(&Item::Mutable(version().into()), Some(2), token),
+        Request::SampleInfohashes { target, want },
         Request::AnnouncePeer {
             implied_port: true,
             info_hash,
@@ -54,8 +76,18 @@ fn valid() -> Vec<Vec<u8>> {
             seed: false,
             token,
         },
-    ];
-    let queries = requests.map(|request| engine::query(sender, transaction(b"aa"), request));
+    ]
+}
+
+fn query(request: Request) -> Message<Mainline> {
+    let body = Body::Request { sender: Key::new([0xaa; 20]), read_only: false, request };
+    Message { transaction: transaction(b"aa"), observed: None, body }
+}
+
+/// Every kind of message, as this node or another would send it.
+fn valid() -> Vec<Vec<u8>> {
+    let (sender, token) = (Key::new([0xaa; 20]), Token::from_array([7; 8]));
+    let queries = requests().into_iter().map(|request| engine::encoded(&query(request)));
     let values = vec![SocketAddr::from(([64, 1, 2, 3], 4)); 50];
     let nodes = engine::naming((0..8).map(|n| stranger(n, Family::V4))).nodes;
     let response = Response { nodes, token: Some(token), values, ..Response::default() };
@@ -67,7 +99,17 @@ fn valid() -> Vec<Vec<u8>> {
         engine::encoded(&Message { transaction: transaction(b"\xff\0aa"), observed: None, body })
     });
     let unknown = b"d1:ad2:id20:abcdefghij0123456789e1:q5:novel1:t2:aa1:y1:qe".to_vec();
-    queries.into_iter().chain(replies).chain([unknown]).collect()
+    queries.chain(replies).chain([unknown]).chain(valid_in_topic()).collect()
+}
+
+/// The same of a topic's (BEP 50).
+fn valid_in_topic() -> Vec<Vec<u8>> {
+    let encoded = |request| {
+        let mut bytes = Vec::new();
+        encode_in_topic(&query(request), &topic().target(), &mut bytes);
+        bytes
+    };
+    requests().into_iter().map(encoded).collect()
 }
 
 fn flipped(rng: &mut Rng, valid: &[Vec<u8>]) -> Vec<u8> {
@@ -112,7 +154,8 @@ fn allowed(datagram: &[u8]) -> Allowed {
     let says_query = datagram.windows(6).any(|window| window == b"1:y1:q");
     let allowed = match Krpc::decode(datagram) {
         Ok(Message { transaction, body: Body::Request { .. }, .. }) => Allowed::Reply(transaction),
-        Err(Malformed::Request { transaction, .. }) => Allowed::Error(transaction, &[203, 204]),
+        // 205 and 207 are for a value and a salt that are too long.
+        Err(Malformed::Request { transaction, .. }) => Allowed::Error(transaction, &[203, 204, 205, 207]),
         _ => Allowed::Silence,
     };
     assert!(says_query || allowed == Allowed::Silence, "{}", datagram.escape_ascii());
@@ -128,7 +171,7 @@ fn assert_allowed(datagram: &[u8], answer: &[u8]) {
             assert_eq!(answer.transaction, transaction);
             assert!(codes.contains(&code), "{code} to {shown}");
         }
-        // Only an announcement with a token that is not ours is refused after it was understood.
+        // After it was understood, a request is refused only for a token that is not ours.
         (Allowed::Reply(transaction), Body::Error { code: 203, .. } | Body::Response { .. }) => {
             assert_eq!(answer.transaction, transaction);
         }
@@ -171,6 +214,44 @@ fn t10_t11_fs_b9_the_engine_says_to_junk_only_what_it_may() {
         Krpc::decode(&node.receive(source(20_000), &ping)[0].1).unwrap().body,
         Body::Response { .. }
     ));
+}
+
+/// A topic's node answers what names its topic, by the same rules; of the methods, `ping`, `find_node`, `get` and `put`.
+#[test]
+fn t10_t11_bep50_50_2_a_topic_s_node_says_to_junk_only_what_it_may() {
+    let now = Instant::from_secs(1_000);
+    let service = TopicService::new(topic(), &ServiceConfig::default(), [1; 32]);
+    let mut node = Node::new(service, engine::LOCAL, topic_config(&Config::default()), [2; 32], now);
+    let neighbours: Vec<_> = (0..40).map(|n| stranger(n, Family::V4)).collect();
+    node.preload(now, &neighbours);
+    let mut node = TopicNode::new(topic(), DualStack::new(Some(node), None), [3; 32]);
+    let mut rng = Rng::from_number(4);
+    let valid = valid_in_topic();
+    let flipped = (0..10_000).map(|_| flipped(&mut rng, &valid)).collect::<Vec<_>>();
+    let (mut responses, mut refusals) = (0, 0);
+    for (n, datagram) in valid.iter().chain(&flipped).chain(&bombs()).enumerate() {
+        let (from, now) = (source(n), now + Duration::from_millis(10 * n as u64));
+        node.handle_timeout(now);
+        while node.poll_transmit(&mut Vec::new()).is_some() {}
+        node.handle_datagram(now, from, datagram);
+        let (mut answers, mut bytes) = (0, Vec::new());
+        while let Some(to) = node.poll_transmit(&mut bytes) {
+            assert_eq!(topic_of(&bytes), Some(topic().target()));
+            match Krpc::decode(&bytes).expect("ours can be read").body {
+                Body::Request { .. } => {}
+                Body::Error { code: 204, .. } => refusals += 1,
+                _ => assert_allowed(datagram, &bytes),
+            }
+            let is_reply = !matches!(Krpc::decode(&bytes).unwrap().body, Body::Request { .. });
+            assert!(!is_reply || to == from, "{}", datagram.escape_ascii());
+            answers += usize::from(is_reply);
+            bytes.clear();
+        }
+        let due = topic_of(datagram) == Some(topic().target()) && allowed(datagram) != Allowed::Silence;
+        assert_eq!(answers, usize::from(due), "{}", datagram.escape_ascii());
+        responses += answers;
+    }
+    assert!(responses > 1_000 && refusals > 100, "both happen: {responses} and {refusals}");
 }
 
 #[test]
@@ -250,7 +331,10 @@ async fn t10_t11_fs_b9_a_node_on_a_socket_says_to_junk_only_what_it_may() {
     let junk: Vec<_> = junk(3).collect();
     for batch in junk.chunks(16) {
         let answers = thrower.throw(batch).await;
-        let mut due = batch.iter().filter(|datagram| allowed(datagram) != Allowed::Silence);
+        // What names a topic that nobody here has subscribed to is not for Mainline's node.
+        let is_due =
+            |datagram: &Vec<u8>| topic_of(datagram).is_none() && allowed(datagram) != Allowed::Silence;
+        let mut due = batch.iter().filter(|datagram| is_due(datagram));
         for answer in &answers {
             assert_allowed(due.next().expect("no more answers than questions"), answer);
         }
@@ -258,9 +342,6 @@ async fn t10_t11_fs_b9_a_node_on_a_socket_says_to_junk_only_what_it_may() {
     }
     let counters = dht.state().await.unwrap().families[0].counters;
     // Beside the junk, one ping for each batch of it.
-    assert_eq!(
-        counters.received,
-        (junk.len() + junk.len().div_ceil(16)) as u64,
-        "nothing was lost on the way"
-    );
+    let received = junk.iter().filter(|datagram| topic_of(datagram).is_none()).count();
+    assert_eq!(counters.received, (received + junk.len().div_ceil(16)) as u64, "nothing was lost on the way");
 }

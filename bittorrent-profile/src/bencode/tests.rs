@@ -14,7 +14,7 @@ use super::*;
 
 thread_local! {
     /// Bytes looked at by the reader on this thread.
-    pub(super) static STEPS: Cell<usize> = const { Cell::new(0) };
+    pub(crate) static STEPS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// A value with everything copied out, dictionaries in the order they came.

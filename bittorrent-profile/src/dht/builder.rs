@@ -49,6 +49,8 @@ pub struct Builder {
     renewal: RenewalConfig,
     requery: Duration,
     network: Option<String>,
+    /// How many of the kind are started at once, this one among them.
+    pub(super) siblings: usize,
 }
 
 impl Default for Builder {
@@ -65,6 +67,7 @@ impl Default for Builder {
             renewal: RenewalConfig::default(),
             requery: Duration::from_secs(15),
             network: None,
+            siblings: 1,
         }
     }
 }
@@ -141,6 +144,8 @@ impl Builder {
     }
 
     /// Changes the answering side's limits and constants, as [`configure`](Self::configure) does the engine's.
+    /// [`StorageLimits::bytes`](kademlia_core::StorageLimits::bytes) are the host's: the nodes of both families, and of all
+    /// addresses ([`spawn_many`](Self::spawn_many)), have equal parts of it (T7).
     #[must_use]
     pub fn configure_service(mut self, change: impl Fn(&mut ServiceConfig) + Send + Sync + 'static) -> Self {
         self.service.add(change);
@@ -181,9 +186,11 @@ impl Builder {
     pub fn spawn(mut self, transport: impl Transport) -> Result<Dht, SpawnError> {
         let mut rng = Rng::from_seed(self.take_seed()?);
         let (mut v4, mut v6, mut families) = (None, None, Vec::new());
-        for bound in transport.local_addrs()? {
+        let addrs = transport.local_addrs()?;
+        let nodes = addrs.len().saturating_mul(self.siblings).max(1);
+        for bound in addrs {
             let family = Family::of(&bound);
-            let node = self.node(family, Reach::of_bound(bound), &mut rng);
+            let node = self.node(family, Reach::of_bound(bound), nodes, &mut rng);
             families.push((family, bound, node.config().reach));
             match family {
                 Family::V4 => v4 = Some(node),
@@ -219,14 +226,23 @@ impl Builder {
         self.seed.take().map_or_else(system_seed, Ok)
     }
 
-    fn node(&self, family: Family, reach: Reach, rng: &mut Rng) -> Node<Mainline, MainlineService> {
+    /// One of the host's `nodes`.
+    fn node(
+        &self,
+        family: Family,
+        reach: Reach,
+        nodes: usize,
+        rng: &mut Rng,
+    ) -> Node<Mainline, MainlineService> {
         let id = self.id(family, rng);
         let (config, service) = (Config { read_only: true, ..Config::default() }, ServiceConfig::default());
         let (config, service) = match reach {
             Reach::Global => (config, service),
             Reach::Private => (config.private_network(), service.private_network()),
         };
-        let service = MainlineService::new(self.service.apply(service), rng.fork());
+        let mut service = self.service.apply(service);
+        service.storage.bytes /= nodes;
+        let service = MainlineService::new(service, rng.fork());
         let mut node = Node::new(service, id, self.config.apply(config), rng.fork(), Instant::ZERO);
         if !self.bootstrap.is_empty() {
             node.expect_bootstrap();

@@ -69,8 +69,23 @@ async fn each_family_has_the_defaults_of_its_own_address() {
     let public = Config { k: 20, ..Config::default() };
     let (v4, v6) = (configs(&dht, Family::V4).await, configs(&dht, Family::V6).await);
     assert_eq!(v4.0, public.clone().private_network(), "documentation addresses are not routable");
-    assert_eq!(v6, (public, ServiceConfig { strict_bep42: true, ..ServiceConfig::default() }));
+    let mut service = ServiceConfig { strict_bep42: true, ..ServiceConfig::default() };
+    service.storage.bytes /= 2;
+    assert_eq!(v6, (public, service));
     assert!(v4.1.strict_bep42);
+}
+
+#[tokio::test]
+async fn t7_the_nodes_of_a_host_share_one_byte_budget() {
+    let builder = || Dht::builder().configure_service(|config| config.storage.bytes = 6_000_000);
+    let bytes = async |dht: &Dht, family| configs(dht, family).await.1.storage.bytes;
+    assert_eq!(bytes(&spawn(builder(), &["127.0.0.1:1"]), Family::V4).await, 6_000_000);
+    let dual =
+        |port: u16| Silent(vec![([127, 0, 0, 1], port).into(), ([0, 0, 0, 0, 0, 0, 0, 1], port).into()]);
+    let host = builder().spawn_many([1, 2, 3].map(dual)).unwrap();
+    for dht in host.nodes() {
+        assert_eq!([bytes(dht, Family::V4).await, bytes(dht, Family::V6).await], [1_000_000; 2]);
+    }
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ impl PublicKey {
     /// Whether `signature` over `message` is this key's, by the strict rules: neither a weak key nor a malleable
     /// signature passes, so that no two nodes disagree on one.
     pub(super) fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
+        #[cfg(test)]
+        super::tests::VERIFIED.set(super::tests::VERIFIED.get() + 1);
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
         VerifyingKey::from_bytes(&self.to_bytes())
             .is_ok_and(|key| key.verify_strict(message, &signature).is_ok())

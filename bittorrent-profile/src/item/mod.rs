@@ -194,4 +194,4 @@ impl ItemParts {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,6 +1,13 @@
+use core::cell::Cell;
+
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
+
+thread_local! {
+    /// Signatures verified on this thread.
+    pub(crate) static VERIFIED: Cell<usize> = const { Cell::new(0) };
+}
 
 /// BEP 44's key and its secret, in the expanded form that the text gives.
 const PUBLIC: &str = "77ff84905a91936367c01360803104f92432fcd904a43511876df5cdf3e7e548";

@@ -2,14 +2,14 @@
 
 use core::net::SocketAddr;
 
-use kademlia_core::{Body, Family, Key, Message, TransactionId};
+use kademlia_core::{Body, Family, Key, Keyspace, Message, TransactionId};
 
 use crate::bencode::{DictWriter, ListWriter, string_size, write_header};
 use crate::krpc::compact::{self, CompactAddr};
 use crate::krpc::decode::MAX_ERROR_TEXT;
 use crate::krpc::fit::{self, Fit, LISTS};
 use crate::krpc::request::ArgumentsWriter;
-use crate::krpc::{MAX_POLITE_DATAGRAM, Nodes, Response, Samples, VERSION};
+use crate::krpc::{MAX_POLITE_DATAGRAM, Nodes, Request, Response, Samples, VERSION};
 use crate::mainline::Mainline;
 
 /// Longest query, in bytes: a `put` with a value of 1,000 bytes, the longest salt and a foreign token of 64 bytes. BEP 44
@@ -24,12 +24,7 @@ pub(super) fn encode(message: &Message<Mainline>, topic: Option<&Key<20>>, out: 
     match &message.body {
         Body::Request { sender, read_only, request } => {
             let mut envelope = DictWriter::open(out);
-            {
-                let mut dict = envelope.dict("a");
-                let mut arguments = ArgumentsWriter::new(&mut dict, *sender);
-                request.write(&mut arguments);
-                arguments.finish();
-            }
+            write_arguments(&mut envelope, *sender, request);
             write_topic(&mut envelope, topic);
             envelope.bytes("q", request.method().as_bytes());
             if *read_only {
@@ -63,8 +58,26 @@ pub(super) fn encode(message: &Message<Mainline>, topic: Option<&Key<20>>, out: 
     debug_assert!(out.len() - start <= limit, "every part is bounded");
 }
 
+/// Bytes of a query as it would be written here.
+pub(crate) fn query_size(request: &Request, transaction: TransactionId) -> usize {
+    let mut out = Vec::new();
+    let mut envelope = DictWriter::open(&mut out);
+    write_arguments(&mut envelope, Key::ZERO, request);
+    envelope.bytes("q", request.method().as_bytes());
+    close(envelope, transaction, Some(&VERSION), b"q");
+    out.len()
+}
+
 /// Bytes that a topic takes.
-const TOPIC_SIZE: usize = fit::entry_size("c", size_of::<Key<20>>());
+pub(crate) const TOPIC_SIZE: usize = fit::entry_size("c", size_of::<Key<20>>());
+
+/// `a`: the sender's id and the method's own arguments.
+fn write_arguments(envelope: &mut DictWriter<'_>, sender: Key<20>, request: &Request) {
+    let mut dict = envelope.dict("a");
+    let mut arguments = ArgumentsWriter::new(&mut dict, sender);
+    request.write(&mut arguments);
+    arguments.finish();
+}
 
 /// `c`: whose message it is (BEP 50).
 fn write_topic(envelope: &mut DictWriter<'_>, topic: Option<&Key<20>>) {

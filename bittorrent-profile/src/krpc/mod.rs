@@ -21,6 +21,7 @@ mod request;
 mod response;
 mod short;
 
+pub(crate) use encode::{TOPIC_SIZE, query_size};
 pub use error::ErrorCode;
 pub use families::Families;
 pub use fit::{MAX_DATAGRAM, MAX_POLITE_DATAGRAM, MAX_SAMPLES, bytes_left};

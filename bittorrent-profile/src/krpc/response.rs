@@ -104,6 +104,13 @@ impl Nodes {
         &self.contacts
     }
 
+    /// Takes the last contact off, which leaves its list present; false if there was none.
+    pub(crate) fn pop(&mut self) -> bool {
+        let Some((_, rest)) = self.contacts.split_last() else { return false };
+        self.contacts = rest.iter().copied().collect();
+        true
+    }
+
     /// The contacts of one list, in its order.
     pub fn of(&self, family: Family) -> impl Iterator<Item = &Contact<Key<20>>> + Clone {
         self.contacts.iter().filter(move |contact| Family::of(&contact.addr) == family)

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use kademlia_core::{
-    Answered, Contact, DualStack, Effort, Event, Failure, Family, Instant, Key, LookupOptions, Node,
+    Answered, Contact, DualStack, Effort, Event, Failure, Family, Instant, Key, LookupOptions, Message,
     Protocol, RequestId, Rng, soonest,
 };
 
@@ -117,9 +117,9 @@ impl TopicNode {
 
     /// Appends the next datagram to `out`; gives back where it goes, or `None` if there is nothing to send.
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> Option<SocketAddr> {
-        let (to, message) = self.stack.nodes_mut().find_map(Node::poll_message)?;
-        encode_in_topic(&message, &self.topic.target(), out);
-        Some(to)
+        let topic = self.topic.target();
+        let encode = |message: &Message<Mainline>, out: &mut Vec<u8>| encode_in_topic(message, &topic, out);
+        self.stack.nodes_mut().find_map(|node| node.poll_transmit_with(out, encode))
     }
 
     /// The next event.

@@ -6,10 +6,10 @@ use kademlia_core::{Admission, Contact, Key, Keyspace, Reply, Rng, ServeContext,
 
 use super::Topic;
 use crate::item::{Item, ItemParts, MutableItem};
-use crate::krpc::{ErrorCode, Families, Refusal, Request, Response, Token};
+use crate::krpc::{ErrorCode, Families, Refusal, Request, Response, TOPIC_SIZE, Token};
 use crate::mainline::Mainline;
 use crate::node_id;
-use crate::service::{Ration, ServiceConfig, blank, closest, item, may_replace};
+use crate::service::{Ration, Room, ServiceConfig, blank, closest, item, may_replace};
 use crate::strictness::Strictness;
 
 /// The answering side of one topic: `ping`, `find_node`, and `get` and `put` of its item. Everything else is refused
@@ -122,6 +122,7 @@ impl Service<Mainline> for TopicService {
     }
 
     fn serve(&mut self, request: Request, cx: &ServeContext<'_, Mainline>) -> Reply<Mainline> {
+        let room = Room::of(&request, cx, TOPIC_SIZE);
         let answer = match request {
             Request::Ping => Ok(blank()),
             Request::FindNode { target, want } => {
@@ -134,7 +135,10 @@ impl Service<Mainline> for TopicService {
             _ => Err((ErrorCode::MethodUnknown, "not in a topic")),
         };
         match answer {
-            Ok(response) => Reply::Response(response),
+            Ok(mut response) => {
+                room.trim(&mut response);
+                Reply::Response(response)
+            }
             Err((code, text)) => Reply::Error { code: code.into(), text: text.into() },
         }
     }

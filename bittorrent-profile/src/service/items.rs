@@ -28,7 +28,8 @@ pub(crate) fn item(
 }
 
 impl<P: Storage<Key<20>, Peer>, I: Storage<Key<20>, StoredItem>> MainlineService<P, I> {
-    /// Nodes and a token always (44.1); the item if there is one, and if what it takes may go to this asker.
+    /// Nodes and a token always (44.1); the item if there is one, of a mutable one the number alone if what the value takes
+    /// may not go to this asker.
     pub(super) fn get(
         &mut self,
         target: &Key<20>,
@@ -41,9 +42,10 @@ impl<P: Storage<Key<20>, Peer>, I: Storage<Key<20>, StoredItem>> MainlineService
         let item = self.stores.item(cx.now, target, &mut self.rng);
         if let Some(parts) = item.map(|item| ItemParts::of(&item, known)) {
             let bytes = parts.value.as_ref().map_or(0, |value| value.as_bytes().len());
-            if bytes == 0 || self.may_be_large(cx, bytes) {
-                response.item = Some(Box::new(parts));
-            }
+            let affordable = bytes == 0 || self.may_be_large(cx, bytes);
+            // The number alone still tells a writer what to put into `cas`, and a reader who holds the item (44.8).
+            let parts = if affordable { parts } else { parts.without_value() };
+            response.item = Some(parts).filter(|parts| *parts != ItemParts::default()).map(Box::new);
         }
         response
     }

@@ -24,6 +24,7 @@ use crate::peers::{Peer, PeerStore};
 use crate::strictness::Strictness;
 pub(crate) use items::{item, may_replace};
 pub(crate) use ration::Ration;
+pub(crate) use room::Room;
 use samples::Sampler;
 use stores::Stores;
 
@@ -52,7 +53,8 @@ pub struct ServiceConfig {
     pub peers_per_reply: usize,
     /// Whether an IP address holds one peer per torrent (BEP 33) or one for each port.
     pub one_peer_per_ip: bool,
-    /// Limits of the stores: [`StorageLimits::bytes`] of both together, the others of each.
+    /// Limits of the stores: [`StorageLimits::bytes`] of both together, the others of each; of items, which are longer, a
+    /// subnet may have a quarter as many.
     pub storage: StorageLimits,
 }
 
@@ -186,13 +188,14 @@ impl<P: Storage<Key<20>, Peer>, I: Storage<Key<20>, StoredItem>> Service<Mainlin
     }
 
     fn serve(&mut self, request: Request, cx: &ServeContext<'_, Mainline>) -> Reply<Mainline> {
+        let room = Room::of(&request, cx, 0);
         let answer = match request {
             Request::Ping => Ok(blank()),
             Request::FindNode { target, want } => {
                 Ok(Response { nodes: closest(&target, want, cx), ..blank() })
             }
             Request::GetPeers { info_hash, noseed, scrape, want } => {
-                Ok(self.get_peers(info_hash, noseed, scrape, want, cx))
+                Ok(self.get_peers(info_hash, noseed, scrape, want, room, cx))
             }
             Request::AnnouncePeer { implied_port, info_hash, port, seed, token } => {
                 let port = if implied_port { NonZeroU16::new(cx.from.port()) } else { port };
@@ -202,10 +205,13 @@ impl<P: Storage<Key<20>, Peer>, I: Storage<Key<20>, StoredItem>> Service<Mainlin
             Request::Put { cas, key, salt, seq, signature, token, value } => {
                 items::item(key, salt, seq, signature, value).and_then(|item| self.put(item, cas, &token, cx))
             }
-            Request::SampleInfohashes { target, want } => Ok(self.sample(&target, want, cx)),
+            Request::SampleInfohashes { target, want } => Ok(self.sample(&target, want, room, cx)),
         };
         match answer {
-            Ok(response) => Reply::Response(response),
+            Ok(mut response) => {
+                room.trim(&mut response);
+                Reply::Response(response)
+            }
             Err((code, text)) => Reply::Error { code: code.into(), text: text.into() },
         }
     }

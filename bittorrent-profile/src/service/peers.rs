@@ -5,8 +5,7 @@ use core::num::NonZeroU16;
 
 use kademlia_core::{Key, Keyspace, Rng, ServeContext, Storage};
 
-use super::room::{peers_that_fit, samples_that_fit};
-use super::{MainlineService, blank, closest, no_room};
+use super::{MainlineService, Room, blank, closest, no_room};
 use crate::id::InfoHash;
 use crate::item::StoredItem;
 use crate::krpc::{ErrorCode, Families, Refusal, Response, Samples, Token};
@@ -29,6 +28,7 @@ impl<P: Storage<Key<20>, Peer>, I: Storage<Key<20>, StoredItem>> MainlineService
         noseed: bool,
         scrape: bool,
         want: Families,
+        room: Room,
         cx: &ServeContext<'_, Mainline>,
     ) -> Response {
         let target = info_hash.into();
@@ -37,7 +37,7 @@ impl<P: Storage<Key<20>, Peer>, I: Storage<Key<20>, StoredItem>> MainlineService
         if scrape && self.stores.peers().has(cx.now, &target) && self.may_be_large(cx, FILTERS) {
             response.scrape = Some(Box::new(self.scrape(&target, cx)));
         }
-        let n = peers_that_fit(&response, want, cx).min(self.config.peers_per_reply);
+        let n = room.peers(&response).min(self.config.peers_per_reply);
         self.found.clear();
         let read = if noseed { usize::MAX } else { n };
         self.stores.peers().read(cx.now, &target, read, &mut self.rng, &mut self.found);
@@ -54,12 +54,13 @@ impl<P: Storage<Key<20>, Peer>, I: Storage<Key<20>, StoredItem>> MainlineService
         &mut self,
         target: &Key<20>,
         want: Families,
+        room: Room,
         cx: &ServeContext<'_, Mainline>,
     ) -> Response {
         let mut response = Response { nodes: closest(target, want, cx), ..blank() };
         let samples = self.samples.sample(cx.now, self.stores.peers(), &mut self.rng);
         response.samples = Some(Box::new(Samples { info_hashes: Vec::new(), ..samples }));
-        let n = samples_that_fit(&response, want, cx);
+        let n = room.samples(&response);
         let info_hashes = samples.info_hashes.into_iter().take(n).collect();
         response.samples = Some(Box::new(Samples { info_hashes, ..samples }));
         response

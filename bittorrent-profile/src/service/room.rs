@@ -1,59 +1,94 @@
 //! How long an answer may be, for what was asked (T9).
 
-use kademlia_core::{Family, Key, MAX_TRANSACTION_ID, ServeContext};
+use kademlia_core::{Family, Key, ServeContext};
 
 use crate::bencode::string_size;
-use crate::krpc::{Families, MAX_POLITE_DATAGRAM, Response, bytes_left, compact};
+use crate::krpc::{Families, MAX_POLITE_DATAGRAM, Request, Response, bytes_left, compact, query_size};
 use crate::mainline::Mainline;
 
-/// Bytes on the wire that a stranger gets for one that he sent (T9).
-const AMPLIFICATION: usize = 5;
+/// Bytes on the wire that a stranger gets for one that he sent, when he asks for one list of nodes and nothing else.
+const ONE_LIST: usize = 3;
+/// The same for all other questions.
+const MORE: usize = 5;
 
-const ID: usize = size_of::<Key<20>>();
-
-/// Bytes of the shortest query of each kind, with a transaction id of one byte; `want` comes on top.
-const GET_PEERS: usize = AROUND + entry("info_hash", ID) + "1:q9:get_peers".len();
-const SAMPLE: usize = AROUND + entry("target", ID) + "1:q17:sample_infohashes".len();
-const AROUND: usize = "d1:ad".len() + entry("id", ID) + "e".len() + "1:t1:a1:y1:qe".len();
-
-/// Bytes of a key of less than ten and a string of ten to a hundred.
-const fn entry(key: &str, length: usize) -> usize {
-    "n:".len() + key.len() + "nn:".len() + length
+/// The room for the answer to one query. A node that we know gets what goes into a polite datagram; a stranger, who may
+/// have asked in another's name, no more than so many times what he sent. An item's value and a scrape's filters have no
+/// room of their own: they are rationed instead.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    family: Family,
+    /// Bytes of the transaction id, which the answer echoes.
+    transaction: usize,
+    /// Bytes of the answer.
+    limit: usize,
 }
 
-/// The longest answer beside what every datagram has to keep to: for a node that we know there is no other limit, and a
-/// stranger gets at most [`AMPLIFICATION`] times the shortest query that asks for so much, but for the large answers
-/// that are rationed.
-fn limit(response: &Response, query: usize, want: Families, cx: &ServeContext<'_, Mainline>) -> usize {
-    if cx.is_known() || response.scrape.is_some() {
-        return MAX_POLITE_DATAGRAM;
+impl Room {
+    /// `around` is what comes on top of every answer of this overlay, in bytes.
+    pub(crate) fn of(request: &Request, cx: &ServeContext<'_, Mainline>, around: usize) -> Self {
+        let limit =
+            if cx.is_known() { MAX_POLITE_DATAGRAM } else { limit(request, cx).min(MAX_POLITE_DATAGRAM) };
+        Room {
+            family: cx.family(),
+            transaction: cx.transaction.as_bytes().len(),
+            limit: limit.saturating_sub(around),
+        }
     }
+
+    /// Leaves out what there is no room for: the version, then nodes, the farthest first.
+    pub(crate) fn trim(self, response: &mut Response) {
+        if is_large(response) || self.holds(response) {
+            return;
+        }
+        let version = response.version.take();
+        while !self.holds(response) && response.nodes.pop() {}
+        response.version = version;
+        if !self.holds(response) {
+            response.version = None;
+        }
+    }
+
+    /// How many peers go into an answer to `get_peers` beside its other parts.
+    pub(super) fn peers(self, response: &Response) -> usize {
+        let left = self.left(response).saturating_sub("6:valuesle".len());
+        left / string_size(compact::addr_size(self.family))
+    }
+
+    /// How many info hashes go into an answer to `sample_infohashes` that has an empty list so far.
+    pub(super) fn samples(self, response: &Response) -> usize {
+        // The list's length takes up to two digits more than that of the empty one.
+        self.left(response).saturating_sub(2) / size_of::<Key<20>>()
+    }
+
+    fn left(self, response: &Response) -> usize {
+        let limit = if is_large(response) { MAX_POLITE_DATAGRAM } else { self.limit };
+        bytes_left(response, self.family, self.transaction, limit)
+    }
+
+    /// Whether all of the answer fits; of its peers, the encoder takes those that do.
+    fn holds(self, response: &Response) -> bool {
+        let spacious = 4 * MAX_POLITE_DATAGRAM;
+        spacious - bytes_left(response, self.family, self.transaction, spacious) <= self.limit
+    }
+}
+
+/// Bytes of an answer to a stranger, without the headers that count on both sides.
+fn limit(request: &Request, cx: &ServeContext<'_, Mainline>) -> usize {
     let headers = match cx.family() {
         Family::V4 => 20 + 8,
         Family::V6 => 40 + 8,
     };
-    let wanted = if want.is_empty() { 0 } else { "4:wantle".len() + want.iter().count() * "2:n4".len() };
-    AMPLIFICATION * (headers + query + wanted) - headers
+    let times = match request {
+        Request::Ping => ONE_LIST,
+        Request::FindNode { want, .. } if *want != Families::BOTH => ONE_LIST,
+        _ => MORE,
+    };
+    let query = cx.size.unwrap_or_else(|| query_size(request, cx.transaction));
+    times * (headers + query) - headers
 }
 
-/// Bytes left for a list. Every byte more in the transaction id is one more on both sides.
-fn left(response: &Response, query: usize, want: Families, cx: &ServeContext<'_, Mainline>) -> usize {
-    let left = |transaction, limit| bytes_left(response, cx.family(), transaction, limit);
-    left(MAX_TRANSACTION_ID, MAX_POLITE_DATAGRAM).min(left(1, limit(response, query, want, cx)))
-}
-
-/// How many peers go into an answer to `get_peers` beside its other parts.
-pub(super) fn peers_that_fit(response: &Response, want: Families, cx: &ServeContext<'_, Mainline>) -> usize {
-    let left = left(response, GET_PEERS, want, cx).saturating_sub("6:valuesle".len());
-    left / string_size(compact::addr_size(cx.family()))
-}
-
-/// How many info hashes go into an answer to `sample_infohashes` that has an empty list so far.
-pub(super) fn samples_that_fit(
-    response: &Response,
-    want: Families,
-    cx: &ServeContext<'_, Mainline>,
-) -> usize {
-    // The list's length takes up to two digits more than that of the empty one.
-    left(response, SAMPLE, want, cx).saturating_sub(2) / ID
+/// Whether it goes out by ration.
+fn is_large(response: &Response) -> bool {
+    let has_value = response.item.as_ref().is_some_and(|item| item.value.is_some());
+    has_value || response.scrape.is_some()
 }

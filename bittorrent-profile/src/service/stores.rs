@@ -5,6 +5,10 @@ use kademlia_core::{Instant, Key, NoRoom, Rng, Storage, StorageLimits};
 use crate::item::{Item, ItemStore, StoredItem};
 use crate::peers::{Peer, PeerStore};
 
+/// For so many peers of one subnet there is one item: it is ten times as long, and one subnet shall not have more than a
+/// hundredth of the budget (T7).
+const ITEMS_PER_PEERS: usize = 4;
+
 /// Both stores together never hold more than `bytes` (T7). Either may use what the other leaves; when both want more, a
 /// quarter is the items' and the rest the peers', and who is over his part gives way.
 #[derive(Debug)]
@@ -16,7 +20,8 @@ pub(super) struct Stores<P, I> {
 
 impl Stores<PeerStore, ItemStore> {
     pub(super) fn in_memory(limits: StorageLimits) -> Self {
-        Self::new(PeerStore::new(limits), ItemStore::new(limits), limits.bytes)
+        let of_items = StorageLimits { per_subnet: limits.per_subnet.div_ceil(ITEMS_PER_PEERS), ..limits };
+        Self::new(PeerStore::new(limits), ItemStore::new(of_items), limits.bytes)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The service behind a node, datagrams in and out: how a Mainline node answers.
 
 mod announcing;
+mod cost;
 mod families;
 mod items;
 mod serving;

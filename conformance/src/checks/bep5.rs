@@ -36,7 +36,7 @@ pub(super) const CHECKS: &[Check] = &[
         "5.2",
         "version",
         Should,
-        "responses say by `v` what program they are from, in 4 bytes",
+        "responses say by `v` what program they are from, in 4 bytes; with a value or filters, they need not",
         version,
     ),
     Check::asked("5.3", "id", Must, "every response has an id of 20 bytes", |p| Box::pin(id(p))),

@@ -79,7 +79,18 @@ async fn num(probe: &mut Probe) -> Judged {
     let samples = sampled(&reply)?.len();
     require!(num >= 0, "{num}");
     require!(usize::try_from(num).is_ok_and(|num| num >= samples), "{num}, but {samples} samples");
-    Ok(())
+    // One more is stored. Meanwhile another may have expired, but hardly each time.
+    let mut before = num;
+    for port in 7_513..7_516 {
+        let info_hash = probe.random_key();
+        announce(probe, Seat::Main, info_hash, port, |query| query).await?;
+        let after = number(&ask(probe, [0x51; 20]).await?, "num")?;
+        if after > before {
+            return Ok(());
+        }
+        before = after;
+    }
+    Err(Unmet::failed(format!("still {before} after three more were announced")))
 }
 
 async fn nodes(probe: &mut Probe) -> Judged {

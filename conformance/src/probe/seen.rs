@@ -10,8 +10,6 @@ use crate::bencode::{Item, show};
 use crate::probe::Seat;
 use crate::reply::{Named, Reply};
 
-/// Headers of UDP and IPv4, and of UDP and IPv6, in bytes: part of what goes over the wire (T9).
-const HEADERS: [usize; 2] = [28, 48];
 /// Most of anything kept of a run.
 const MOST: usize = 512;
 /// Most received datagrams kept with what was sent.
@@ -52,10 +50,9 @@ pub(crate) struct Worst<T> {
 /// How a reply may be longer than its query (T9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
-    /// Pings, errors and nodes over IPv4.
+    /// Pings, errors and nodes of one family.
     Short,
-    /// Nodes over IPv6 or of both families, and everything with peers or samples. Eight IPv6 nodes are 3.2 times their query
-    /// with what else BEPs 5 and 42 want in a response.
+    /// Nodes of both families, and everything with peers or samples.
     Long,
     /// A stored value, or filters over peers, which are as long as they are.
     Bulky,
@@ -80,7 +77,7 @@ pub(crate) struct Seen {
     pub(crate) unsorted: Option<String>,
     /// The first response with `ro`.
     pub(crate) read_only: Option<String>,
-    /// Responses, and those of them with a proper `v`.
+    /// Responses that are not [bulky](Class::Bulky), and those of them with a proper `v`.
     pub(crate) versions: (usize, usize),
     pub(crate) sizes: Sizes,
 }
@@ -103,7 +100,7 @@ impl Sizes {
     }
 
     fn reply(&mut self, seat: Seat, datagram: &[u8], reply: &Reply) {
-        let (asked, answered) = reply.sizes;
+        let (_, answered) = reply.sizes;
         if reply.get("v").is_none() {
             keep_worse(&mut self.longest_without_value, answered, datagram);
         }
@@ -111,8 +108,7 @@ impl Sizes {
         if seat.answers() {
             return;
         }
-        let headers = HEADERS[usize::from(reply.is_v6)];
-        let ratio = (answered + headers) as f64 / (asked + headers) as f64;
+        let ratio = reply.ratio_with(0);
         match class(reply) {
             Class::Short => keep_worse(&mut self.amplified[0], ratio, datagram),
             Class::Long => keep_worse(&mut self.amplified[1], ratio, datagram),
@@ -156,7 +152,8 @@ impl Seen {
         if let Some(observed) = reply.observed() {
             self.observed_ip = Some(observed.ip());
         }
-        if reply.is_response() {
+        // Beside a value of 1,000 bytes, or filters and both lists of nodes, there may be no room for it.
+        if reply.is_response() && class(reply) != Class::Bulky {
             let version = reply.message.get("v").and_then(Item::bytes);
             self.versions.0 += 1;
             self.versions.1 += usize::from(version.is_some_and(|version| version.len() == 4));
@@ -183,7 +180,7 @@ fn class(reply: &Reply) -> Class {
     let has = |key| reply.get(key).is_some();
     if has("v") || has("BFsd") {
         Class::Bulky
-    } else if has("token") || has("samples") || has("nodes6") {
+    } else if has("token") || has("samples") || (has("nodes") && has("nodes6")) {
         Class::Long
     } else {
         Class::Short

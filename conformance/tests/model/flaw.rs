@@ -189,6 +189,8 @@ pub(crate) enum Flaw {
     LongInterval,
     /// `num` is 0.
     NumIsNone,
+    /// `num` counts the samples.
+    NumIsOfSamples,
     /// Samples come without nodes.
     SamplesWithoutNodes,
     /// The target decides the samples.
@@ -324,6 +326,7 @@ impl Flaw {
         (Flaw::RaggedSamples, &["51.1 samples"]),
         (Flaw::LongInterval, &["51.1 interval"]),
         (Flaw::NumIsNone, &["51.1 num"]),
+        (Flaw::NumIsOfSamples, &["51.1 num"]),
         (Flaw::SamplesWithoutNodes, &["51.1 nodes"]),
         (Flaw::SamplesByTarget, &["51.1 target"]),
         (Flaw::FreshSamples, &["51.2 stable"]),

@@ -88,7 +88,9 @@ impl Node {
         if self.has(Flaw::HandsOutPortZero) {
             known.insert(0, &own[1]);
         }
-        known.truncate(if self.has(Flaw::TwentyNodes) { 20 } else { 8 });
+        // Eight IPv6 nodes are more than three times the shortest question for them.
+        let most = if is_v6 && !self.verified.contains(&from) { 7 } else { 8 };
+        known.truncate(if self.has(Flaw::TwentyNodes) { 20 } else { most });
         let mut nodes: Vec<u8> =
             known.iter().flat_map(|known| [&known.id[..], &compact(known.addr)].concat()).collect();
         if self.has(Flaw::WantCounts) {
@@ -130,8 +132,8 @@ impl Node {
         if self.has(Flaw::RepeatedSamples) {
             samples.extend(samples.clone());
         }
-        // `num` is of the same moment as the samples.
-        let num = i64::try_from(samples.len()).unwrap();
+        let num = if self.has(Flaw::NumIsOfSamples) { samples.len() } else { all.len() };
+        let num = i64::try_from(num).unwrap();
         let mut samples = samples.concat();
         if self.has(Flaw::RaggedSamples) {
             samples.push(0);

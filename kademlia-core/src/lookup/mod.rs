@@ -46,8 +46,8 @@ pub enum Effort {
     Dense,
     /// `Dense` until the first answer, then `Hardened`: first results come as soon, the last are as safe.
     Reinforced,
-    /// `Dense` along several paths that share no node, each with a result of its own, and in each also the k closest
-    /// whose keys are bound to their addresses ([`Service::is_bound`](crate::Service::is_bound)).
+    /// Several paths that share no node and together reach beyond the dense radius, each with a result of its own, and in
+    /// each also the closest whose keys are bound to their addresses ([`Service::is_bound`](crate::Service::is_bound)).
     Hardened,
 }
 

@@ -107,8 +107,9 @@ fn run(nodes: &[Contact<Key2>], dead: &BTreeSet<SocketAddr>, target: Key2, rng: 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
+    /// For every network and every order of the answers: so neither another order (P28) nor one node more (P27) makes it worse.
     #[test]
-    fn p24_p25_p26_the_result_is_the_true_closest_and_nobody_is_asked_twice(
+    fn p24_p25_p26_p27_p28_the_result_is_the_true_closest_and_nobody_is_asked_twice(
         ids in proptest::collection::btree_set(any::<u16>(), 4..60), target: u16, seed: u64,
     ) {
         let nodes: Vec<_> = ids.into_iter().map(contact).collect();

@@ -34,7 +34,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             return;
         }
         match P::Codec::decode(datagram) {
-            Ok(message) => self.receive_message(now, from, message, other),
+            Ok(message) => self.receive_message(now, from, message, Some(datagram.len()), other),
             Err(malformed) => self.on_malformed(now, from, malformed),
         }
     }
@@ -44,6 +44,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         now: Instant,
         from: SocketAddr,
         message: Message<P>,
+        size: Option<usize>,
         other: Option<&Table<P::Key>>,
     ) {
         let now = self.advance(now);
@@ -55,8 +56,11 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         let Message { transaction, observed, body } = message;
         match body {
             Body::Request { sender, read_only, request } => {
-                let from = Contact::new(sender, from);
-                self.on_request(now, from, read_only, transaction, request, other);
+                // A read-only node answers nobody (BEP 43).
+                if !self.config.read_only {
+                    let from = Contact::new(sender, from);
+                    self.on_request(now, from, read_only, (transaction, size), request, other);
+                }
             }
             Body::Response { sender, response } => {
                 self.on_response(now, Contact::new(sender, from), transaction, observed, &response);
@@ -89,14 +93,10 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         now: Instant,
         from: Contact<P::Key>,
         read_only: bool,
-        transaction: TransactionId,
+        (transaction, size): (TransactionId, Option<usize>),
         request: P::Request,
         other: Option<&Table<P::Key>>,
     ) {
-        // A read-only node answers nobody (BEP 43).
-        if self.config.read_only {
-            return;
-        }
         if !self.inbound.take(now, from.addr.ip()) {
             self.counters.limited += 1;
             return;
@@ -107,6 +107,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             sender: from.key,
             local: self.table.local(),
             transaction,
+            size,
             own: &self.table,
             other,
         };

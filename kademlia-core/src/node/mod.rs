@@ -146,7 +146,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
 
     /// A message arrived: [`handle_datagram`](Self::handle_datagram) for hosts without bytes.
     pub fn handle_message(&mut self, now: Instant, from: SocketAddr, message: Message<P>) {
-        self.receive_message(now, from, message, None);
+        self.receive_message(now, from, message, None, None);
     }
 
     /// The system says that `addr` cannot be reached. Shortens the wait for that address and touches no other (P16).
@@ -285,11 +285,20 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
 
     /// Appends the next datagram to `out`; gives back where it goes, or `None` if there is nothing to send.
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> Option<SocketAddr> {
+        self.poll_transmit_with(out, P::Codec::encode)
+    }
+
+    /// The same, written by `encode`: for an overlay whose datagrams say more than its messages.
+    pub fn poll_transmit_with(
+        &mut self,
+        out: &mut Vec<u8>,
+        encode: impl Fn(&Message<P>, &mut Vec<u8>),
+    ) -> Option<SocketAddr> {
         loop {
             // Read and dropped where it lies: a message can be a kilobyte, and moving it takes as long as writing it.
             let Outgoing { to, message, to_stranger, .. } = self.outbox.front()?;
             let (to, to_stranger, start) = (*to, *to_stranger, out.len());
-            P::Codec::encode(message, out);
+            encode(message, out);
             self.outbox.drain(..1);
             self.settle_outbox();
             let bytes = HEADERS + out.len() - start;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bittorrent_profile::NodeId;
 use clap::Args;
 
-use super::{Join, host_port, target};
+use super::torrent::target;
+use super::{Join, host_port};
 use crate::span;
 
 /// Collect info hashes: from one node, or from the whole network

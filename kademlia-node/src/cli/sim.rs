@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use kademlia_core::Effort;
-use kademlia_scenarios::{Attack, PRESETS, Preset, Scenario, effort_from};
+use kademlia_scenarios::{Attack, PRESETS, Preset, Scenario, Swarm, effort_from};
 
 use crate::span;
 
@@ -31,6 +31,9 @@ pub(crate) struct Sim {
     /// Share of the datagrams that are lost, in each direction
     #[arg(long, value_name = "SHARE", value_parser = share)]
     loss: Option<f64>,
+    /// Share of the nodes behind NATs, of all four kinds
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    nat: Option<f64>,
     /// Share of all contacts in routing tables that are dead when the announcements begin
     #[arg(long, value_name = "SHARE", value_parser = share)]
     stale: Option<f64>,
@@ -40,9 +43,9 @@ pub(crate) struct Sim {
     /// Half-life of the nodes' sessions; their pauses are as long [default: they stay]
     #[arg(long, value_name = "DURATION", value_parser = span::parse)]
     sessions: Option<Duration>,
-    /// From the last announcement to the first search
-    #[arg(long, value_name = "DURATION", value_parser = span::parse)]
-    wait: Option<Duration>,
+    /// From the last announcement to the first search; with --swarm, how long each fault plan lasts [default: 15m]
+    #[arg(long, value_name = "DURATION", value_parser = span::parse, aliases = ["wait", "length"])]
+    duration: Option<Duration>,
     /// Share of the nodes whose ids fit their addresses (BEP 42)
     #[arg(long, value_name = "SHARE", value_parser = portion)]
     bound: Option<f64>,
@@ -76,15 +79,21 @@ pub(crate) struct Sim {
     /// Draw that search (runs it twice): who was asked on the ring of keys, and how near it came when
     #[arg(long, value_name = "FILE", conflicts_with_all = ["swarm", "attack_table"])]
     pub(crate) svg: Option<PathBuf>,
+    /// Write that search as a sequence diagram in PlantUML's language (runs it twice)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["swarm", "attack_table"])]
+    pub(crate) plantuml: Option<PathBuf>,
     /// Instead: live through random fault plans, one for each seed, and shrink those that break something
     #[arg(long, conflicts_with = "attack_table")]
     pub(crate) swarm: bool,
     /// Fault plans to live through
     #[arg(long, value_name = "N", default_value_t = 20, requires = "swarm")]
     pub(crate) seeds: u64,
-    /// How long each fault plan lasts
-    #[arg(long, value_name = "DURATION", value_parser = span::parse, default_value = "15m", requires = "swarm")]
-    pub(crate) length: Duration,
+    /// How long nothing goes wrong after each, before everybody has to know somebody again [default: 1h]
+    #[arg(long, value_name = "DURATION", value_parser = span::parse, requires = "swarm")]
+    recovery: Option<Duration>,
+    /// Take from each plan what shrinking took from it, as the line to replay it says
+    #[arg(long, value_name = "N,…", value_delimiter = ',', requires = "swarm")]
+    pub(crate) shrunk: Vec<usize>,
     /// Instead: write docs/attack-table.md to stdout; takes only --seed, --nodes and --trials
     #[arg(long, conflicts_with = "replay")]
     pub(crate) attack_table: bool,
@@ -98,10 +107,11 @@ impl Sim {
         set(&mut scenario.nodes, self.nodes);
         set(&mut scenario.trials, self.trials);
         set(&mut scenario.loss, self.loss);
+        set(&mut scenario.nat, self.nat);
         set(&mut scenario.stale, self.stale);
         set(&mut scenario.churn, self.churn);
         set(&mut scenario.sessions, self.sessions);
-        set(&mut scenario.wait, self.wait);
+        set(&mut scenario.wait, self.duration);
         set(&mut scenario.bound, self.bound);
         set(&mut scenario.attack, self.attack);
         set(&mut scenario.writer, self.writer);
@@ -115,6 +125,15 @@ impl Sim {
             Some(timeout) => scenario.with_fixed_timeout(timeout),
             None => scenario,
         }
+    }
+
+    /// The network that lives through fault plans.
+    pub(crate) fn swarm_of(&self) -> Swarm {
+        let mut swarm = Swarm::default();
+        set(&mut swarm.nodes, self.nodes);
+        set(&mut swarm.length, self.duration);
+        set(&mut swarm.recovery, self.recovery);
+        swarm
     }
 
     /// `--nodes`, if it was given.

@@ -35,11 +35,17 @@ fn fs_b8_run_knows_its_flags() {
 
 #[test]
 fn a_scenario_prints_as_the_flags_that_it_is_read_from() {
-    let flags = "--seed 7 --nodes 200 --trials 9 --organic --loss 0.05 --stale 0.3 --churn 0.2 --bound 0.6 \
-        --sessions 1800s --wait 60s --attack share:0.1 --writer plain --reader hardened --paths 4 --per-path 8 \
+    let flags = "--seed 7 --nodes 200 --trials 9 --organic --loss 0.05 --nat 0.5 --stale 0.3 --churn 0.2 --bound 0.6 \
+        --sessions 1800s --duration 60s --attack share:0.1 --writer plain --reader hardened --paths 4 --per-path 8 \
         --dense 30 --retries 1 --fixed-timeout 2000ms";
-    let Command::Sim(sim) = parse(&format!("sim {flags}")).unwrap().command else { panic!("not sim") };
-    assert_eq!(sim.scenario().to_string(), flags);
+    // The flag had two names before.
+    for flags_before in
+        [flags.to_owned(), flags.replace("duration", "wait"), flags.replace("duration", "length")]
+    {
+        let line = format!("sim {flags_before}");
+        let Command::Sim(sim) = parse(&line).unwrap().command else { panic!("not sim") };
+        assert_eq!(sim.scenario().to_string(), flags);
+    }
     let Command::Sim(sim) = parse("sim --scenario lossy --loss 5%").unwrap().command else {
         panic!("not sim")
     };
@@ -67,6 +73,9 @@ fn what_makes_no_sense_is_a_usage_error() {
         "sim --reader best",
         "sim --seeds 3",
         "sim --swarm --svg x",
+        "sim --swarm --plantuml x",
+        "sim --shrunk 1",
+        "sim --recovery 1h",
         "find 00",
         "get",
         "get 00",
@@ -107,6 +116,6 @@ fn what_makes_no_sense_is_a_usage_error() {
 fn ids_info_hashes_and_magnet_links_are_targets() {
     for text in [HASH.to_owned(), format!("magnet:?xt=urn:btih:{HASH}")] {
         let Command::Find(find) = parse(&format!("find {text}")).unwrap().command else { panic!("not find") };
-        assert_eq!(find.target.to_string(), HASH);
+        assert_eq!(find.target.info_hash.to_string(), HASH);
     }
 }

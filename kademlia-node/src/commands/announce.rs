@@ -75,9 +75,9 @@ pub(crate) async fn run(
         None => Port::Implied,
     };
     let announce = Announce { port, seed: args.seed };
-    let dht = join::client(&args.join, output, &mut interrupt).await?;
+    let dht = join::client(&args.join, &args.torrent.nodes, output, &mut interrupt).await?;
     let tally = if args.once {
-        let announced = one_round(&dht, args.info_hash, announce, output, &mut interrupt).await?;
+        let announced = one_round(&dht, args.torrent.info_hash, announce, output, &mut interrupt).await?;
         report(&announced.ok_or_else(join::stopped)?, output)?
     } else {
         keep(&dht, args, announce, output, &mut interrupt).await?
@@ -94,7 +94,7 @@ async fn keep(
     output: &Output,
     interrupt: &mut Interrupt,
 ) -> anyhow::Result<Tally> {
-    let mut announcement = dht.announce(args.info_hash, announce);
+    let mut announcement = dht.announce(args.torrent.info_hash, announce);
     let mut last = None;
     output.progress("storing", None, "");
     loop {

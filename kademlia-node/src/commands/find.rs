@@ -35,16 +35,17 @@ struct Summary {
 }
 
 pub(crate) async fn run(args: &cli::Find, output: &Output, mut interrupt: Interrupt) -> anyhow::Result<Exit> {
-    let dht = join::client(&args.join, output, &mut interrupt).await?;
+    // Ids and info hashes are points of the same space.
+    let target = Key::from(args.target.info_hash);
+    let dht = join::client(&args.join, &args.target.nodes, output, &mut interrupt).await?;
     output.progress("looking", None, "");
     let reports = tokio::select! {
-        reports = timeout(args.join.timeout, dht.find_node(args.target)) => reports,
+        reports = timeout(args.join.timeout, dht.find_node(target.into())) => reports,
         () = interrupt.wait() => return Err(join::stopped().into()),
     };
     let reports = reports.map_err(|_| {
         Failure::new(Exit::Nothing, "nothing found in time").hint("allow more with --timeout")
     })??;
-    let target = Key::from(args.target);
     let mut summary = Summary::default();
     let mut took = Duration::ZERO;
     for report in &reports {

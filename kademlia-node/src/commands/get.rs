@@ -63,7 +63,7 @@ impl Summary {
 
 pub(crate) async fn run(args: &cli::Get, output: &Output, mut interrupt: Interrupt) -> anyhow::Result<Exit> {
     let is_link = matches!(args.target, Some(Target::Link(_)));
-    let dht = join::client(&args.join, output, &mut interrupt).await?;
+    let dht = join::client(&args.join, &[], output, &mut interrupt).await?;
     let search = match (args.target, args.key) {
         (Some(Target::Hash(target)), _) => dht.get(target),
         (Some(Target::Link(link)), _) => dht.get_mutable(link.key, link.salt),

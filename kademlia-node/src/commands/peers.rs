@@ -56,14 +56,14 @@ pub(crate) async fn run(
     output: &Output,
     mut interrupt: Interrupt,
 ) -> anyhow::Result<Exit> {
-    let dht = join::client(&args.join, output, &mut interrupt).await?;
+    let dht = join::client(&args.join, &args.torrent.nodes, output, &mut interrupt).await?;
     if args.scrape {
         return scrape::run(&dht, args, output, &mut interrupt).await;
     }
     let requery = Settings::load(args.join.socket.config.as_deref(), &[])?.dht.requery;
     let mut search = Search {
         output,
-        info_hash: args.info_hash,
+        info_hash: args.torrent.info_hash,
         limit: args.limit.map_or(usize::MAX, |limit| limit as usize),
         answers: dht.handle().events(EVENTS).await?,
         started: Instant::now(),
@@ -73,7 +73,7 @@ pub(crate) async fn run(
         bits: 0,
         took: PeersSummary::default(),
     };
-    while search.round(dht.get_peers(args.info_hash), &mut interrupt).await?.is_continue()
+    while search.round(dht.get_peers(args.torrent.info_hash), &mut interrupt).await?.is_continue()
         && args.period.is_some()
     {
         // Asked sooner, the nodes would get the same question twice (C7).
@@ -84,7 +84,7 @@ pub(crate) async fn run(
     let took = search.started.elapsed();
     let announced = match args.announce {
         Some(port) => {
-            announce::once(&dht, args.info_hash, Port::Number(port), output, &mut interrupt).await?
+            announce::once(&dht, args.torrent.info_hash, Port::Number(port), output, &mut interrupt).await?
         }
         None => None,
     };

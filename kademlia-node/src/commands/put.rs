@@ -108,7 +108,7 @@ pub(crate) async fn run(args: &cli::Put, output: &Output, mut interrupt: Interru
     if args.cas.is_some() && args.seq == Seq::Auto {
         return Err(Failure::usage("--cas needs a number: --seq N").into());
     }
-    let dht = join::client(&args.join, output, &mut interrupt).await?;
+    let dht = join::client(&args.join, &[], output, &mut interrupt).await?;
     output.progress("storing", None, "");
     let outcome = tokio::select! {
         biased;

@@ -166,7 +166,7 @@ async fn one(
 
 /// Walks through the keyspace.
 async fn walk(args: &cli::Sample, writer: &mut Writer<'_>, mut interrupt: Interrupt) -> anyhow::Result<Exit> {
-    let dht = join::client(&args.join, writer.output, &mut interrupt).await?;
+    let dht = join::client(&args.join, &[], writer.output, &mut interrupt).await?;
     let started = Instant::now();
     let deadline = args.period.map(|period| started + period);
     let outstanding = args.rate as usize * PATIENCE;

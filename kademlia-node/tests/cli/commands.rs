@@ -28,6 +28,30 @@ fn peers_announce_ping_and_find_work_against_a_node() {
     assert!(stdout(&closest).starts_with(&node.id), "{}", stdout(&closest));
 }
 
+/// Who is named on the command line does not answer; who is named in the file does.
+#[test]
+fn bep5_5_16_a_torrent_s_own_nodes_lead_into_the_network() {
+    let node = Node::start("--no-bootstrap");
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("trackerless.torrent");
+    let nodes = format!("ll9:127.0.0.1i{}eee", node.addr.port());
+    std::fs::write(&path, format!("d4:infod4:name1:a6:pieces0:e5:nodes{nodes}e")).unwrap();
+    let (file, dead) = (path.display(), silent.local_addr().unwrap());
+    for (line, expected) in [
+        (
+            format!("announce {file} --port 51413 --once --bootstrap {dead}"),
+            format!("{}@{}", node.id, node.addr),
+        ),
+        (format!("peers {file} --bootstrap {dead}"), "127.0.0.1:51413".to_owned()),
+        (format!("find {file} --bootstrap {dead}"), node.id.clone()),
+    ] {
+        let ran = run(&line);
+        assert_eq!(code(&ran), 0, "{line}: {}", stderr(&ran));
+        assert!(stdout(&ran).contains(&expected), "{line}: {}", stdout(&ran));
+    }
+}
+
 #[test]
 fn json_is_one_object_a_line_and_ends_with_a_summary() {
     let node = Node::start("--no-bootstrap");

@@ -2,12 +2,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use bittorrent_profile::Dht;
 use bittorrent_profile::dht::Port;
 use bittorrent_profile::item::{Item, MutableItem, RawValue, Salt, SecretKey};
+use bittorrent_profile::krpc::{Families, Request};
+use bittorrent_profile::scrape::Scrape;
+use bittorrent_profile::{Dht, InfoHash};
+use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use crate::client::{Client, Kind};
+use crate::wire::{ask, response};
 use crate::{
     DEADLINE, V4, V6, acquainted, everybody, found, hash, peer, port, reader, server, stored, strangers,
 };
@@ -123,12 +127,32 @@ async fn count_together(ip: IpAddr) {
     let (ours, router) = server(ip).await;
     let mut foreign = Client::start(Kind::Libtorrent, router).await;
     acquainted(&ours, &[&foreign]).await;
-    assert!(foreign.announce_seed(hash(10), 7010).await >= 1);
     let client = reader(router).await;
-    let scraped = timeout(DEADLINE, client.scrape(hash(10))).await.expect("scrapes end").unwrap();
-    assert!(scraped.counting >= 1, "{scraped:?}");
-    assert!(scraped.scrape.seeds.contains(ip), "{scraped:?}");
-    assert!((scraped.seeds() - 1.0).abs() < 0.1 && scraped.peers() < 0.1, "{scraped:?}");
+    // Ours are a seed of one torrent and a downloader of another, and libtorrent's own filters say so.
+    let seeding = timeout(DEADLINE, client.announce_once(hash(10), Port::Number(port(7010)).seeding())).await;
+    let seeding = seeding.expect("announcements end").unwrap();
+    assert_eq!(seeding.accepted.len(), 2, "{seeding:?}");
+    let loading = timeout(DEADLINE, client.announce_once(hash(11), Port::Number(port(7011)))).await;
+    assert_eq!(loading.expect("announcements end").unwrap().accepted.len(), 2);
+    for (info_hash, is_seed) in [(hash(10), true), (hash(11), false)] {
+        let filters = filters(foreign.addr, info_hash).await.expect("libtorrent counts");
+        assert_eq!((filters.seeds.contains(ip), filters.peers.contains(ip)), (is_seed, !is_seed));
+        let scraped = timeout(DEADLINE, client.scrape(info_hash)).await.expect("scrapes end").unwrap();
+        assert_eq!(scraped.counting, 2, "both nodes count: {scraped:?}");
+        assert_eq!((scraped.seeds() > 0.9, scraped.peers() > 0.9), (is_seed, !is_seed), "{scraped:?}");
+    }
+    // And theirs is one for our server, which is the only other node.
+    assert!(foreign.announce_seed(hash(12), 7012).await >= 1);
+    let counted = filters(router, hash(12)).await.expect("ours counts");
+    assert!(counted.seeds.contains(ip) && counted.peers.is_empty(), "33.1: `seed`");
+}
+
+/// What one node says that it counts.
+async fn filters(node: SocketAddr, info_hash: InfoHash) -> Option<Scrape> {
+    let socket = UdpSocket::bind((node.ip(), 0)).await.unwrap();
+    let request = Request::GetPeers { info_hash, noseed: false, scrape: true, want: Families::NONE };
+    let (_, response) = response(ask(&socket, node, b"bf", request).await);
+    response.scrape.map(|scrape| *scrape)
 }
 
 #[tokio::test]

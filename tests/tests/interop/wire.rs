@@ -12,7 +12,12 @@ use crate::client::{Client, Kind};
 use crate::{DEADLINE, V4, acquainted, hash, reader, server};
 
 /// One query from a bare socket, and its reply.
-async fn ask(socket: &UdpSocket, to: SocketAddr, transaction: &[u8], request: Request) -> Message<Mainline> {
+pub(crate) async fn ask(
+    socket: &UdpSocket,
+    to: SocketAddr,
+    transaction: &[u8],
+    request: Request,
+) -> Message<Mainline> {
     let transaction = TransactionId::new(transaction).unwrap();
     let body = Body::Request { sender: Key::new([0x5a; 20]), read_only: true, request };
     let mut bytes = Vec::new();
@@ -27,7 +32,7 @@ async fn ask(socket: &UdpSocket, to: SocketAddr, transaction: &[u8], request: Re
     reply
 }
 
-fn response(message: Message<Mainline>) -> (Key<20>, Response) {
+pub(crate) fn response(message: Message<Mainline>) -> (Key<20>, Response) {
     match message.body {
         Body::Response { sender, response } => (sender, response),
         other => panic!("{other:?}"),

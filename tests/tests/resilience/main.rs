@@ -10,7 +10,9 @@
 )]
 
 mod adversary;
+mod conversation;
 mod field;
 mod replies;
 mod silence;
 mod spoofing;
+mod stores;

@@ -72,6 +72,8 @@ impl Builder {
         let remembered = std::mem::take(&mut self.remembered);
         let base = self.node_id.map_or_else(|| Key::random(&mut rng), Key::from);
         let (mut nodes, mut taken) = (Vec::new(), Vec::new());
+        let transports: Vec<T> = transports.into_iter().collect();
+        self.siblings = transports.len();
         for (index, transport) in (0..).zip(transports) {
             let own = of_node(&remembered, index);
             let public = transport.local_addrs()?.into_iter().map(|bound| bound.ip()).find(is_public);

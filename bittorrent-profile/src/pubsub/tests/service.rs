@@ -148,3 +148,30 @@ fn publishing_takes_the_owner_s_newer_versions_only() {
     assert!(!pair.node.publish(now, version(8)));
     assert_eq!(pair.latest(), Some(9));
 }
+
+#[test]
+fn t9_bep50_a_flood_in_a_victim_s_name_brings_it_little_from_a_topic_too() {
+    let mut pair = Pair::new();
+    let long = RawValue::string([b'v'; 900]).unwrap();
+    let item = MutableItem::sign(&owner(), topic().salt(), 1, long);
+    pair.put(&Arc::new(item), None).unwrap();
+    let target = topic().target();
+    let body = Body::Request {
+        sender: ASKER,
+        read_only: true,
+        request: Request::Get { seq: None, target, want: Families::NONE },
+    };
+    let query = Message { transaction: TransactionId::from(7), observed: None, body };
+    let (mut datagram, mut out, mut bytes) = (Vec::new(), Vec::new(), 0);
+    encode_in_topic(&query, &target, &mut datagram);
+    let seconds = 20;
+    for millisecond in 0..1_000 * seconds {
+        let now = Instant::from_secs(60) + Duration::from_millis(millisecond);
+        pair.node.handle_datagram(now, pair.asker, &datagram);
+        while pair.node.poll_transmit(&mut out).is_some() {
+            bytes += 28 + out.len() as u64;
+            out.clear();
+        }
+    }
+    assert!(bytes <= (8 * seconds + 32) << 10, "{bytes} bytes in {seconds} s");
+}

@@ -48,9 +48,12 @@ fn bep32_32_3_want_decides_and_without_it_the_family_of_the_query() {
         (V4, Families::BOTH, Families::BOTH, (8, 8)),
         (V6, Families::BOTH, Families::BOTH, (8, 8)),
     ] {
+        let target = Key::new(LOCAL);
         for request in [
-            Request::FindNode { target: Key::new(LOCAL), want },
+            Request::FindNode { target, want },
             Request::get_peers(InfoHash::new(LOCAL), want),
+            Request::Get { seq: None, target, want },
+            Request::SampleInfohashes { target, want },
         ] {
             let response = ask(&mut dual, from, request);
             assert_eq!((response.nodes.lists(), counts(&response)), (lists, held), "{from} {want:?}");
@@ -85,7 +88,7 @@ proptest! {
 
     #[test]
     fn p38_a_query_without_want_gets_the_family_it_arrived_on(
-        host: u32, v6: bool, port in 1_u16.., target: [u8; 20], peers: bool,
+        host: u32, v6: bool, port in 1_u16.., target: [u8; 20], method in 0..5_u8,
     ) {
         let [a, b, c, d] = host.to_be_bytes();
         let from = match v6 {
@@ -94,11 +97,13 @@ proptest! {
         };
         if Reach::Global.admits(from) {
             let mut node = node(ServiceConfig::default());
-            let want = Families::NONE;
-            let request = if peers {
-                Request::get_peers(InfoHash::new(target), want)
-            } else {
-                Request::FindNode { target: Key::new(target), want }
+            let (want, info_hash, target) = (Families::NONE, InfoHash::new(target), Key::new(target));
+            let request = match method {
+                0 => Request::FindNode { target, want },
+                1 => Request::get_peers(info_hash, want),
+                2 => Request::GetPeers { info_hash, noseed: true, scrape: true, want },
+                3 => Request::Get { seq: None, target, want },
+                _ => Request::SampleInfohashes { target, want },
             };
             let response = Asker { addr: from, ..Asker::at(V4) }.ask(&mut node, request);
             prop_assert_eq!(response.nodes.lists(), Families::from(Family::of(&from)));

@@ -215,6 +215,18 @@ fn t9_a_stranger_is_given_few_large_values_and_a_neighbour_all_he_asks_for() {
 }
 
 #[test]
+fn bep44_44_7_44_8_t9_who_is_given_no_value_still_learns_the_version_of_a_mutable_item() {
+    let mut node = node(ServiceConfig::default());
+    let (asker, item) = (Asker::at("8.8.8.8:1"), mutable(5, "five"));
+    assert_eq!(asker.put(&mut node, START, &item, None), 0);
+    let answers: Vec<_> = (0..8).map(|_| parts(asker.get(&mut node, after(10), &item))).collect();
+    assert!(answers.iter().all(|parts| parts.seq == Some(5)), "so a writer can name it in `cas`");
+    assert_eq!(answers.iter().filter(|parts| parts.value.is_some()).count(), 4);
+    assert_eq!(answers[7], ItemParts { seq: Some(5), ..ItemParts::default() });
+    assert_eq!(asker.put(&mut node, after(10), &mutable(6, "six"), answers[7].seq), 0);
+}
+
+#[test]
 fn p41_what_an_item_takes_is_counted() {
     let ip = [8, 8, 8, 8].into();
     let immutable = StoredItem::new(Item::Immutable(RawValue::longest()), ip).heap_bytes();

@@ -32,7 +32,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<Exit> {
     output.progress("counting", None, "");
     let scraped = tokio::select! {
-        scraped = timeout(args.join.timeout, dht.scrape(args.info_hash)) => scraped,
+        scraped = timeout(args.join.timeout, dht.scrape(args.torrent.info_hash)) => scraped,
         () = interrupt.wait() => return Err(join::stopped().into()),
     };
     let scraped = scraped.map_err(|_| {
