@@ -16,7 +16,7 @@ mod text;
 pub use attack::Attack;
 pub use figures::{Figures, Spread};
 pub use observed::{Answer, Ask, Observed, Role};
-pub use outcome::Outcome;
+pub use outcome::{Found, Outcome};
 pub use presets::{PRESETS, Preset};
 pub use run::Phase;
 pub use scenario::Scenario;

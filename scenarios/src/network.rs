@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bittorrent_profile::{Mainline, MainlineService, ServiceConfig, node_id};
 use kademlia_core::{Config, Contact, Event, Key, Node, Rng};
-use transport_mem::{Birth, Churn, Churner, LinkModel, NodeIndex, Simulation, address_v4};
+use transport_mem::{Birth, Churn, Churner, LinkModel, Nat, NatKind, NodeIndex, Simulation, address_v4};
 
 use crate::attack::{Attack, Colluder, Collusion, Crowd, Estate, Guise};
 use crate::run::Phase;
@@ -37,6 +37,8 @@ const CLIENT_SHARE: usize = 8;
 /// From one node to the next in a network that grows, and from the last to the first trial.
 const PACE: Duration = Duration::from_millis(20);
 const SETTLING: Duration = Duration::from_secs(15 * 60);
+/// For the tables of others to notice that nodes cannot be reached: each entry is asked at least twice.
+const HIDING: Duration = Duration::from_secs(30 * 60);
 /// Steps in which progress is told.
 const STEPS: usize = 100;
 
@@ -69,7 +71,7 @@ impl Network {
         } else {
             network.fill(all, progress);
         }
-        network.cast(attackers, dead, scenario.trials);
+        network.cast(attackers, dead, scenario, progress);
         network.simulation.links_mut().model_mut().loss = scenario.loss;
         network.simulation.take_events();
         network
@@ -101,16 +103,23 @@ impl Network {
     }
 
     /// Draws who is an attacker, who is dead and who is a client; all others are just honest.
-    fn cast(&mut self, attackers: usize, dead: usize, trials: usize) {
+    fn cast(
+        &mut self,
+        attackers: usize,
+        dead: usize,
+        scenario: &Scenario,
+        progress: &mut dyn FnMut(Phase, f64),
+    ) {
         let mut all: Vec<NodeIndex> = (0..self.simulation.len()).collect();
         for at in 0..all.len() {
             let other = at + self.rng.below(all.len() - at);
             all.swap(at, other);
         }
         let mut honest = all.split_off(attackers + dead);
-        let clients = CLIENTS.min(2 * trials).min(honest.len() / CLIENT_SHARE).max(2);
+        let clients = CLIENTS.min(2 * scenario.trials).min(honest.len() / CLIENT_SHARE).max(2);
         self.others = honest.split_off(clients.min(honest.len()));
         self.clients = honest;
+        self.hide(scenario.nat, progress);
         for index in all.split_off(attackers) {
             self.simulation.crash(index);
         }
@@ -118,6 +127,23 @@ impl Network {
         let collusion = Collusion::new(members);
         for index in all {
             self.corrupt(index, &collusion);
+        }
+    }
+
+    /// Puts this share of the honest nodes behind translators, and lets the others find out.
+    fn hide(&mut self, share: f64, progress: &mut dyn FnMut(Phase, f64)) {
+        if share <= 0.0 {
+            return;
+        }
+        for index in self.clients.iter().chain(&self.others) {
+            if self.rng.chance(share) {
+                let kind = NatKind::ALL[self.rng.below(NatKind::ALL.len())];
+                self.simulation.set_nat(*index, Some(Nat::new(kind)));
+            }
+        }
+        for step in 0..STEPS {
+            progress(Phase::Waiting, step as f64 / STEPS as f64);
+            self.simulation.run_for(HIDING.mul_f64(1.0 / STEPS as f64));
         }
     }
 

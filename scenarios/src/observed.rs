@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bittorrent_profile::Mainline;
@@ -79,6 +79,17 @@ const DRAWN: usize = 1_000;
 /// Steps kept of the transcript.
 const STEPS: usize = 4_096;
 
+/// The own addresses of those behind translators, by IP address: others may know them under further ports.
+#[derive(Debug)]
+struct Hidden(BTreeMap<IpAddr, SocketAddr>);
+
+impl Hidden {
+    /// One address for each, whatever its translator makes of it.
+    fn own(&self, addr: SocketAddr) -> SocketAddr {
+        self.0.get(&addr.ip()).copied().unwrap_or(addr)
+    }
+}
+
 type Feed = Box<dyn FnMut(Instant, &Step<'_, Mainline>) + Send>;
 
 /// Watches one search.
@@ -88,7 +99,8 @@ pub(crate) struct Recorder {
     begun: Option<Instant>,
     /// By host: what it is, and where.
     hosts: Vec<(Role, SocketAddr)>,
-    /// Whom the searcher knows, under which key and from which ask.
+    hidden: Hidden,
+    /// By own address whom the searcher knows, under which key and from which ask.
     known: BTreeMap<SocketAddr, (Key<20>, Option<usize>)>,
     asked: BTreeMap<SocketAddr, (usize, TransactionId)>,
     feed: Feed,
@@ -110,6 +122,10 @@ impl Recorder {
             _ => Role::Honest,
         };
         let hosts = (0..simulation.len()).filter_map(|index| Some((role(index), simulation.address(index)?)));
+        let hidden = (0..simulation.len()).filter(|index| simulation.nat(*index).is_some());
+        let hidden = Hidden(
+            hidden.filter_map(|index| simulation.address(index)).map(|addr| (addr.ip(), addr)).collect(),
+        );
         let every = simulation.len().div_ceil(DRAWN);
         let transcript = Transcript::new(STEPS);
         let observed = Observed {
@@ -122,13 +138,15 @@ impl Recorder {
             took: None,
             transcript: transcript.clone(),
         };
-        let known = node.table().iter().map(|entry| (entry.contact().addr, (*entry.key(), None)));
+        let known = node.table().iter().map(|entry| entry.contact());
+        let known = known.map(|contact| (hidden.own(contact.addr), (contact.key, None))).collect();
         Some(Recorder {
             observed,
             reader,
             begun: None,
             hosts: hosts.collect(),
-            known: known.collect(),
+            hidden,
+            known,
             asked: BTreeMap::new(),
             feed: Box::new(transcript.observer()),
         })
@@ -153,7 +171,7 @@ impl Recorder {
             }
             Step::Delivered { from, seen_as, to, payload, .. } if *to == self.reader => {
                 let addr = seen_as.or_else(|| Some(self.hosts.get(*from)?.1));
-                addr.is_some_and(|addr| self.response(now, addr, payload))
+                addr.is_some_and(|addr| self.response(now, self.hidden.own(addr), payload))
             }
             Step::Lost { from, to, meant_for, cause, payload }
             | Step::Refused { from, to, meant_for, cause, payload }
@@ -162,10 +180,11 @@ impl Recorder {
             {
                 let host = meant_for.and_then(|host| self.hosts.get(host));
                 let role = host.map_or(Role::Dead, |(role, _)| *role);
-                self.request(now, *cause, payload, *to, role)
+                self.request(now, *cause, payload, self.hidden.own(*to), role)
             }
             Step::Lost { to, payload, .. } => {
-                self.hosts.get(self.reader).is_some_and(|(_, own)| own == to) && self.is_answer(payload)
+                let to = self.hidden.own(*to);
+                self.hosts.get(self.reader).is_some_and(|(_, own)| *own == to) && self.is_answer(payload)
             }
             Step::Event { node, event: Event::LookupDone { report, .. } } => {
                 let is_it = *node == self.reader && report.target == self.observed.target;
@@ -215,7 +234,7 @@ impl Recorder {
         let Body::Response { response, .. } = &message.body else { return true };
         let Response { nodes, values, .. } = response;
         for contact in nodes.contacts() {
-            self.known.entry(contact.addr).or_insert((contact.key, Some(*place)));
+            self.known.entry(self.hidden.own(contact.addr)).or_insert((contact.key, Some(*place)));
         }
         if let (Some(ask), Some(begun)) = (self.observed.asks.get_mut(*place), self.begun) {
             let answer = Answer { at: now.since(begun), peers: values.len(), nodes: nodes.contacts().len() };

@@ -16,6 +16,8 @@ pub struct Outcome {
     pub found: usize,
     /// The trials, counted from 0, whose announcements were not found.
     pub lost: Vec<usize>,
+    /// The same by where the announcer was and where the searcher: in the open (0) or behind a translator (1).
+    pub by_place: [[Found; 2]; 2],
     /// The lookups that searched.
     pub searches: Figures,
     /// The lookups of the announcements, and their storing requests.
@@ -25,7 +27,7 @@ pub struct Outcome {
     /// From the start of a search to its first peer, of those that found one.
     pub first: Spread<Duration>,
     /// Which share of the k nodes nearest to the keys the searches' results held. While nodes come and go, those
-    /// count that were up before the first search.
+    /// count that were up before the first search; with translators, those behind them too, who can seldom be reached.
     pub recall: f64,
     /// The nodes' own idea of the network's size: median over the searchers.
     pub size: f64,
@@ -43,6 +45,15 @@ pub struct Outcome {
     pub lasted: Duration,
     /// Hash over everything that happened.
     pub trace: u64,
+}
+
+/// How many of some announcements were found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Announcements made.
+    pub trials: usize,
+    /// Those that were found.
+    pub found: usize,
 }
 
 impl Outcome {
@@ -77,8 +88,13 @@ impl Tally {
         self.holders.push(stored.accepted.len());
     }
 
-    /// The next trial's search was told of a peer after this time, if at all.
-    pub(crate) fn searched(&mut self, first: Option<Duration>) {
+    /// The next trial's search was told of a peer after this time, if at all. `hidden`: whether announcer and searcher
+    /// are behind translators.
+    pub(crate) fn searched(&mut self, first: Option<Duration>, hidden: [bool; 2]) {
+        let [writer, reader] = hidden.map(usize::from);
+        let Found { trials, found } = &mut self.outcome.by_place[writer][reader];
+        *trials += 1;
+        *found += usize::from(first.is_some());
         match first {
             Some(first) => self.firsts.push(first),
             None => self.outcome.lost.push(self.outcome.trials),

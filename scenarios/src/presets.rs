@@ -46,6 +46,11 @@ pub const PRESETS: &[Preset] = &[
         make: || faulty(0.5, 0.5, 0.5),
     },
     Preset {
+        name: "natted",
+        about: "half of all nodes behind NATs of all kinds, 5 % loss each way",
+        make: || Scenario { nat: 0.5, ..faulty(0.05, 0.0, 0.0) },
+    },
+    Preset {
         name: "distant",
         about: "30 % of all contacts dead, nothing else: how long does it take?",
         make: || faulty(0.0, 0.3, 0.0),

@@ -184,7 +184,8 @@ fn search(
     let mut seen = lookout.seen();
     for (trial, deed) in trials.iter().zip(&deeds) {
         let truth = census.closest(&trial.info_hash, scenario.config.k, Some(trial.reader));
-        tally.searched(seen.first(deed));
+        let hidden = [trial.writer, trial.reader].map(|node| network.simulation.nat(node).is_some());
+        tally.searched(seen.first(deed), hidden);
         if let Some(Event::LookupDone { report, .. }) = &deed.end {
             tally.ended(report, truth.iter().filter(|contact| report.closest.contains(contact)).count());
         }

@@ -24,6 +24,9 @@ pub struct Scenario {
     pub organic: bool,
     /// Chance of a datagram to be lost, in each direction, once the network is built.
     pub loss: f64,
+    /// Share of the honest nodes that are behind network address translators, of all four kinds, which forget whom their
+    /// nodes wrote to after 30 s. The tables then have half an hour to take the form that this gives them.
+    pub nat: f64,
     /// Share of all contacts in routing tables that are dead when the announcements begin; at most 0.95.
     pub stale: f64,
     /// Share of the honest nodes that leave between announcement and search, all at once.
@@ -54,6 +57,7 @@ impl Default for Scenario {
             nodes: 1_000,
             organic: false,
             loss: 0.0,
+            nat: 0.0,
             stale: 0.0,
             churn: 0.0,
             sessions: Duration::ZERO,

@@ -69,14 +69,56 @@ fn an_observed_search_is_the_one_that_the_outcome_counts() {
 }
 
 #[test]
-fn p23_p46_a_small_network_lives_through_a_few_plans() {
-    let swarm = Swarm { nodes: 25, length: Duration::from_secs(300) };
-    for seed in 0..3 {
+fn those_behind_nats_are_told_apart_whatever_their_ports() {
+    let scenario = Scenario { nat: 0.5, trials: 4, ..small() };
+    for trial in 0..4 {
+        let observed = scenario.observe(trial, &mut |_, _| {}).1.unwrap();
+        assert!(
+            observed.asks.iter().all(|ask| ask.key != observed.target),
+            "each was known by name: {observed:?}"
+        );
+        assert!(observed.asks.iter().any(|ask| ask.answer.is_none()) && observed.took.is_some());
+    }
+}
+
+#[test]
+fn p8_p23_p46_a_small_network_lives_through_a_few_plans() {
+    let swarm = Swarm { nodes: 25, length: Duration::from_secs(300), ..Swarm::default() };
+    for seed in 0..4 {
         let plan = swarm.plan(seed);
         let trace = swarm.endure(seed, &plan);
-        assert!(trace.is_ok(), "seed {seed}: {plan}: {trace:?}");
+        assert!(trace.is_ok(), "{trace:?}: {plan}\nreplay with: {}", swarm.replay(seed, &[]));
         assert_eq!(trace, swarm.endure(seed, &plan));
     }
+}
+
+#[test]
+fn a_plan_that_was_shrunk_fails_again_in_the_same_way() {
+    // With no time to recover somebody is lonely.
+    let swarm = Swarm { nodes: 12, length: Duration::from_secs(120), recovery: Duration::ZERO };
+    let failing = (0..20).find(|seed| swarm.endure(*seed, &swarm.plan(*seed)).is_err()).unwrap();
+    let plan = swarm.plan(failing);
+    let shrunk = swarm.shrink(failing, &plan);
+    assert!(shrunk.plan != plan && !shrunk.steps.is_empty());
+    let again = swarm.shrunk(failing, &shrunk.steps).unwrap();
+    assert_eq!(again, shrunk.plan);
+    assert_eq!(swarm.endure(failing, &again), swarm.endure(failing, &shrunk.plan));
+    assert!(swarm.endure(failing, &again).is_err());
+    let steps: Vec<_> = shrunk.steps.iter().map(usize::to_string).collect();
+    let line = swarm.replay(failing, &shrunk.steps);
+    assert!(line.ends_with(&format!("--recovery 0s --shrunk {} --replay", steps.join(","))), "{line}");
+    assert_eq!(swarm.shrunk(failing, &[1_000]), None);
+}
+
+#[test]
+fn nodes_behind_nats_announce_and_search() {
+    let natted = Preset::named("natted").unwrap().scenario();
+    let outcome = Scenario { nodes: 300, trials: 40, ..natted }.run();
+    println!("{outcome:?}");
+    assert!(outcome.is_complete(), "{outcome:?}");
+    let trials = outcome.by_place.map(|readers| readers.map(|found| found.trials));
+    assert!(trials.as_flattened().iter().all(|trials| *trials >= 4), "{trials:?}");
+    assert_eq!(trials.as_flattened().iter().sum::<usize>(), 40);
 }
 
 #[test]
@@ -84,6 +126,8 @@ fn scenarios_print_as_flags() {
     let eclipse = Preset::named("eclipse").unwrap().scenario();
     let flags = "--seed 1 --nodes 1000 --trials 100 --loss 0.05 --stale 0.3 --attack subnets:8";
     assert_eq!(eclipse.to_string(), flags);
+    let natted = Preset::named("natted").unwrap().scenario();
+    assert_eq!(natted.to_string(), "--seed 1 --nodes 1000 --trials 100 --loss 0.05 --nat 0.5");
     let fixed = Scenario::default().with_fixed_timeout(Duration::from_secs(2)).to_string();
     assert!(fixed.ends_with("--fixed-timeout 2000ms"), "{fixed}");
     assert!(Preset::named("perfect").is_none());

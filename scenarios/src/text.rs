@@ -78,6 +78,7 @@ impl Display for Scenario {
         }
         for (name, share, normal) in [
             ("loss", self.loss, normal.loss),
+            ("nat", self.nat, normal.nat),
             ("stale", self.stale, normal.stale),
             ("churn", self.churn, normal.churn),
             ("bound", self.bound, normal.bound),
@@ -86,7 +87,7 @@ impl Display for Scenario {
                 write!(f, " --{name} {share}")?;
             }
         }
-        for (name, span) in [("sessions", self.sessions), ("wait", self.wait)] {
+        for (name, span) in [("sessions", self.sessions), ("duration", self.wait)] {
             if span > Duration::ZERO {
                 write!(f, " --{name} {}s", span.as_secs())?;
             }

@@ -9,6 +9,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bittorrent_profile::item::Item;
 use bittorrent_profile::krpc::{Families, Request, Response};
 use bittorrent_profile::{InfoHash, Mainline, MainlineService, ServiceConfig, node_id};
 use kademlia_core::{
@@ -61,6 +62,11 @@ impl Network {
         simulation
             .grow(count, Duration::from_millis(500), |birth| mainline_node(&birth, Arc::clone(&config)));
         simulation.run_for(Duration::from_secs(20 * 60));
+        Self::of(simulation, seed)
+    }
+
+    /// A network that was made otherwise.
+    pub fn of(simulation: Simulation<Mainline, MainlineService>, seed: u64) -> Self {
         let rng = Rng::from_number(!seed);
         Network { simulation, rng, reports: BTreeMap::new(), answers: BTreeMap::new() }
     }
@@ -81,8 +87,7 @@ impl Network {
         // So that the contacts can be of different ages.
         simulation.run_for(config.table.keepalive);
         simulation.fill_tables(config.k);
-        let rng = Rng::from_number(!seed);
-        Network { simulation, rng, reports: BTreeMap::new(), answers: BTreeMap::new() }
+        Self::of(simulation, seed)
     }
 
     /// A live node, at random.
@@ -135,6 +140,16 @@ impl Network {
         self.start(from, |node, now| {
             node.publish(now, info_hash, request, make, LookupOptions::default()).ok()
         })
+    }
+
+    /// Starts storing an item; with `cas`, only in place of that version.
+    pub fn put(&mut self, from: NodeIndex, item: &Item, cas: Option<i64>) -> (NodeIndex, LookupId) {
+        let (target, item) = (item.target(), item.clone());
+        let request = Request::Get { seq: None, target, want: Families::NONE };
+        let make = Box::new(move |_: &Contact<Key<20>>, response: &Response| {
+            Some(Request::put(&item, cas, response.token?))
+        });
+        self.start(from, |node, now| node.publish(now, target, request, make, LookupOptions::default()).ok())
     }
 
     fn start(

@@ -33,6 +33,12 @@ pub enum NatKind {
     Symmetric,
 }
 
+impl NatKind {
+    /// All of them.
+    pub const ALL: [NatKind; 4] =
+        [NatKind::FullCone, NatKind::AddressRestricted, NatKind::PortRestricted, NatKind::Symmetric];
+}
+
 impl Nat {
     /// With the 30 s that many devices keep a UDP mapping for (RFC 4787, REQ-5, asks for 2 minutes at least).
     pub const fn new(kind: NatKind) -> Self {

@@ -47,10 +47,10 @@ use crate::churn::{Churn, Weibull};
 use crate::clock::Jump;
 use crate::faults::{Fault, FaultPlan};
 use crate::link::{Bursts, Latency, LinkModel};
-use crate::nat::Nat;
+use crate::nat::{Nat, NatKind};
 use crate::peers::Hostility;
 use crate::simulation::{Birth, Simulation};
-use crate::swarm::{NAT_KINDS, most};
+use crate::swarm::most;
 
 /// Keys of any width.
 pub fn key<K: Keyspace>() -> impl Strategy<Value = K> {
@@ -176,7 +176,7 @@ pub fn fault_plan(length: Duration) -> impl Strategy<Value = FaultPlan> {
 /// Translators of all kinds that keep a mapping for 30 s to 5 minutes.
 pub fn nat() -> impl Strategy<Value = Nat> {
     let mapping = 30..=most::MAPPING.as_secs();
-    (select(&NAT_KINDS[..]), mapping)
+    (select(&NatKind::ALL[..]), mapping)
         .prop_map(|(kind, seconds)| Nat { kind, mapping: Duration::from_secs(seconds) })
 }
 

@@ -19,7 +19,7 @@
 //! };
 //! for seed in 0..3 {
 //!     let plan = swarm::draw(seed, Duration::from_secs(300));
-//!     assert!(!fails(&plan), "seed {seed}: {plan}\nsmallest: {}", swarm::shrink(&plan, fails));
+//!     assert!(!fails(&plan), "seed {seed}: {plan}\nsmallest: {}", swarm::shrink(&plan, fails).plan);
 //! }
 //! ```
 
@@ -36,7 +36,7 @@ use crate::peers::Hostility;
 
 mod shrink;
 
-pub use shrink::{TRIES, shrink};
+pub use shrink::{Shrunk, TRIES, retrace, shrink};
 
 /// The greatest strength of each thing: networks worse than this are not expected to work.
 pub(crate) mod most {
@@ -63,10 +63,6 @@ pub(crate) mod most {
     pub(crate) const PACE: Duration = Duration::from_secs(30);
     pub(crate) const FAULTS: usize = 20;
 }
-
-/// All kinds of translators.
-pub(crate) const NAT_KINDS: [NatKind; 4] =
-    [NatKind::FullCone, NatKind::AddressRestricted, NatKind::PortRestricted, NatKind::Symmetric];
 
 /// The plan of this seed, and of no other: to be replayed, it takes the seed and the length. Node 0 is spared.
 pub fn draw(seed: u64, length: Duration) -> FaultPlan {
@@ -165,7 +161,7 @@ impl Draw {
     }
 
     fn nats(&mut self) -> Vec<(Nat, f64)> {
-        let mut nats = self.some_of(NAT_KINDS.map(Nat::new), most::NAT);
+        let mut nats = self.some_of(NatKind::ALL.map(Nat::new), most::NAT);
         for (nat, _) in &mut nats {
             nat.mapping += self.time(most::MAPPING - nat.mapping);
         }

@@ -63,8 +63,46 @@ fn a_search_is_drawn() {
 }
 
 #[test]
+fn a_search_is_written_as_a_sequence_diagram() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("search.puml");
+    let ended = run(&format!("sim --nodes 100 --trials 2 --loss 5% --plantuml {}", file.display()));
+    assert_eq!(code(&ended), 0, "{}", stderr(&ended));
+    let drawing = fs::read_to_string(&file).unwrap();
+    assert!(drawing.starts_with("@startuml\n") && drawing.ends_with("@enduml\n"), "{drawing}");
+    assert!(drawing.contains("GetPeers") && drawing.contains("LookupDone"), "{drawing}");
+}
+
+#[test]
+fn where_announcer_and_searcher_were_is_told_of_networks_with_nats() {
+    let lines = json("--nodes 200 --trials 20 --nat 50%");
+    let last = lines.last().unwrap();
+    let places = last["by_place"].as_array().unwrap();
+    let sum = |what: &str| places.iter().map(|place| place[what].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((places.len(), sum("trials"), sum("found")), (4, 20, last["found"].as_u64().unwrap()));
+    assert!(last["replay"].as_str().unwrap().contains("--nat 0.5"), "{last}");
+}
+
+#[test]
+fn the_line_that_a_failing_seed_prints_replays_its_shrunk_plan() {
+    // With no time to recover, somebody is lonely in some of these.
+    let lines = json("--swarm --nodes 12 --seeds 6 --duration 2m --recovery 0s");
+    let failed: Vec<_> = lines.iter().filter(|line| line["flaw"].is_string()).collect();
+    assert!(!failed.is_empty(), "{lines:?}");
+    let line = failed[0]["replay"].as_str().unwrap();
+    assert!(line.contains("--recovery 0s --shrunk "), "{line}");
+    let again = run(line.strip_prefix("kad ").unwrap());
+    assert_eq!(code(&again), 1, "{}", stderr(&again));
+    let written = stdout(&again);
+    // It is the smallest plan that is lived through, and it is not shrunk further.
+    assert!(written.contains(failed[0]["smallest"].as_str().unwrap()), "{written}");
+    assert!(written.contains(line) && !written.contains("smallest"), "{written}");
+    assert_eq!(written, stdout(&run(line.strip_prefix("kad ").unwrap())), "the same flaw each time");
+}
+
+#[test]
 fn p23_p46_the_swarm_is_lived_through() {
-    let ended = run("sim --swarm --nodes 20 --seeds 2 --length 2m --replay");
+    let ended = run("sim --swarm --nodes 20 --seeds 2 --duration 2m --replay");
     assert_eq!(code(&ended), 0, "{}{}", stdout(&ended), stderr(&ended));
     assert_eq!(stdout(&ended).lines().filter(|line| line.starts_with("✔ seed ")).count(), 2);
 }
@@ -78,7 +116,15 @@ fn the_attack_table_is_written_to_stdout() {
 
 #[test]
 fn bad_flags_are_usage_errors() {
-    for flags in ["--nodes 0", "--loss 2", "--scenario unheard-of", "--attack share:2", "--reader best"] {
+    for flags in [
+        "--nodes 0",
+        "--loss 2",
+        "--nat 2",
+        "--shrunk 1",
+        "--scenario unheard-of",
+        "--attack share:2",
+        "--reader best",
+    ] {
         assert_eq!(code(&run(&format!("sim {flags}"))), 2, "{flags}");
     }
     let unknown = run("sim --scenario unheard-of");

@@ -1,13 +1,15 @@
 //! What a node believes of its own address: T15, P48.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bittorrent_profile::{Mainline, node_id};
-use kademlia_core::{Body, Contact, Event, Key, Keyspace, Message};
-use tests::Network;
+use kademlia_core::{Body, Config, Contact, Event, Key, Keyspace, Message};
+use tests::{Network, mainline_node};
 use transport_mem::peers::{Outgoing, Sending, Tamper, Tampered};
-use transport_mem::{LinkModel, NodeIndex, address_v4};
+use transport_mem::{LinkModel, NodeIndex, Simulation, address_v4};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -44,6 +46,36 @@ fn network_of_liars(seed: u64, nodes: usize) -> Network {
     network
 }
 
+/// A network in which three in ten have lied from their first reply on, so that nobody ever knew better.
+fn network_of_born_liars(seed: u64, nodes: usize) -> Network {
+    let mut simulation = Simulation::new(seed, LinkModel::internet()).wire(true);
+    let config = Arc::new(Config::default());
+    for index in 0..nodes {
+        simulation.grow(1, MINUTE / 120, |birth| mainline_node(&birth, Arc::clone(&config)));
+        if index % 10 >= 7 {
+            let wrong = Misaddressing(address_v4(1_000_000));
+            assert!(simulation.turn(index, |node, _| Box::new(Tampered::new(node, wrong))));
+        }
+    }
+    Network::of(simulation, seed)
+}
+
+/// How many of the honest know their address, of how many; panics if one is wrong.
+fn knowing(network: &Network) -> (usize, usize) {
+    let mut known = (0, 0);
+    for (index, node) in network.simulation.nodes() {
+        known.0 += usize::from(node.external().is_some());
+        known.1 += 1;
+        let truth = network.simulation.address(index);
+        assert!(
+            node.external().is_none_or(|addr| Some(addr) == truth),
+            "node {index}: {:?}",
+            node.external()
+        );
+    }
+    known
+}
+
 /// How often somebody changed their mind.
 fn changes(network: &mut Network) -> Vec<(NodeIndex, Event<Mainline>)> {
     let events = network.simulation.take_events().into_iter();
@@ -61,6 +93,41 @@ fn live_among_liars(seed: u64, nodes: usize, hours: u32) {
 #[test]
 fn t15_p48_three_in_ten_lie_about_our_address_and_nobody_believes_them() {
     live_among_liars(15, 40, 3);
+}
+
+/// Lives among those who lied from the start; how many learnt their address all the same.
+fn live_among_born_liars(seed: u64, nodes: usize, hours: u32) -> (usize, usize) {
+    let mut network = network_of_born_liars(seed, nodes);
+    let mut believed = BTreeMap::new();
+    for _ in 0..hours {
+        network.simulation.run_for(60 * MINUTE);
+        for (index, event) in changes(&mut network) {
+            if let Event::External(addr) = event {
+                assert_eq!(
+                    network.simulation.address(index),
+                    Some(addr),
+                    "seed {seed}: node {index} was misled"
+                );
+                assert_eq!(believed.insert(index, addr), None, "seed {seed}: node {index} wavers");
+            }
+        }
+        println!("seed {seed}: {:?} know their address", knowing(&network));
+    }
+    knowing(&network)
+}
+
+#[test]
+fn t15_p48_three_in_ten_have_lied_from_the_start_and_the_others_learn_the_truth() {
+    let (known, honest) = live_among_born_liars(15, 40, 3);
+    assert_eq!(honest, 28);
+    assert!(known * 10 >= honest * 9, "{known} of {honest} know their address");
+}
+
+#[test]
+#[ignore = "full size: .ci/run runs it in release"]
+fn t15_p48_a_day_among_born_liars_misleads_nobody() {
+    let (known, honest) = live_among_born_liars(17, 100, 24);
+    assert_eq!((known, honest), (70, 70));
 }
 
 #[test]
@@ -91,8 +158,10 @@ fn time_to_notice(network: &mut Network, mover: NodeIndex, every: Option<u64>) -
         if changes(network).iter().any(noticed) {
             let node = network.simulation.node(mover).unwrap();
             assert!(node_id::verify(to.ip(), &node.local()), "the id follows");
-            // Nobody is lost but where the new id has no place for more: the bucket is full.
-            for lost in before.iter().filter(|contact| !node.table().contains(contact)) {
+            // Nobody is lost but where the new id has no place for more, as the bucket is full; whoever has renamed
+            // himself is still there.
+            let there: Vec<_> = node.table().iter().map(|entry| entry.contact().addr).collect();
+            for lost in before.iter().filter(|contact| !there.contains(&contact.addr)) {
                 let shared = node.local().common_prefix(&lost.key).min(node.table().depth() - 1);
                 let bucket = node.table().buckets().find(|bucket| bucket.index == shared).unwrap();
                 assert_eq!(bucket.entries.len(), 8, "{lost:?}");
@@ -115,4 +184,42 @@ fn t15_a_new_address_is_noticed_within_ten_minutes_and_nobody_is_lost() {
         println!("node {mover}, active every {every:?} s, noticed its new address after {took:?}");
         assert!(took.is_some_and(|took| took <= 10 * MINUTE), "node {mover}: {took:?}");
     }
+}
+
+/// Moves as many honest nodes of each kind among liars, one after the other, and gives back how many noticed in ten minutes:
+/// those with an application that looks something up every two minutes, and the others, who ask nobody but their tables.
+/// Where chance has put more than a third of liars there, or voters are gone whose votes for the old address stay, two
+/// thirds never agree.
+fn move_among_liars(seed: u64, nodes: usize, each: usize) -> [usize; 2] {
+    let mut network = network_of_born_liars(seed, nodes);
+    network.simulation.run_for(120 * MINUTE);
+    let movers = (0..nodes).filter(|index| index % 10 < 7).take(2 * each);
+    let mut noticed = [0; 2];
+    for (number, mover) in movers.enumerate() {
+        let every = number.is_multiple_of(2).then_some(120);
+        let took = time_to_notice(&mut network, mover, every);
+        println!(
+            "among liars: node {mover}, active every {every:?} s, noticed its new address after {took:?}"
+        );
+        assert!(took.is_some() || every.is_none(), "node {mover} never noticed");
+        noticed[number % 2] += usize::from(took.is_some_and(|took| took <= 10 * MINUTE));
+    }
+    println!(
+        "among liars: {} of {each} active and {} of {each} idle nodes noticed in time",
+        noticed[0], noticed[1]
+    );
+    noticed
+}
+
+#[test]
+fn t15_a_new_address_is_noticed_among_liars_too() {
+    let [active, _idle] = move_among_liars(18, 60, 5);
+    assert_eq!(active, 5);
+}
+
+#[test]
+#[ignore = "full size: .ci/run runs it in release"]
+fn t15_many_new_addresses_are_noticed_among_liars_too() {
+    let active: usize = [20, 21].map(|seed| move_among_liars(seed, 200, 30)[0]).iter().sum();
+    assert!(active >= 57, "{active} of 60 in time");
 }

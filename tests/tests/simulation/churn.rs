@@ -2,15 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bittorrent_profile::Mainline;
-use kademlia_core::{Cause, Config};
+use kademlia_core::{Cause, Config, Event, Key, LookupId};
 use tests::{Network, settled_node};
-use transport_mem::{Churn, Churner, LinkModel, Step};
+use transport_mem::{Churn, Churner, LinkModel, NodeIndex, Step};
 
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// Nodes that stay, and announce and search.
+const CLIENTS: usize = 16;
+const PORT: NonZeroU16 = NonZeroU16::new(51_413).unwrap();
+/// Announcements a minute, and the minutes after which each is searched for.
+const TRIALS: u32 = 4;
+const LATER: u32 = 10;
 
 /// Messages of one cause: all, and those to nobody.
 type Tally = BTreeMap<&'static str, [u64; 2]>;
@@ -47,18 +55,57 @@ fn tally(network: &mut Network) -> Arc<Mutex<Tally>> {
     tally
 }
 
-/// So many hosts, half of whom are up at any time, for so long; how many node-hours it was, and what the live ones sent
-/// in the second half.
-fn churn(hosts: u32, minutes: u32) -> (f64, String) {
+/// What is announced and searched for meanwhile.
+#[derive(Default)]
+struct Searches {
+    announced: Vec<Key<20>>,
+    running: Vec<(NodeIndex, LookupId)>,
+    messages: Vec<usize>,
+    found: usize,
+    ended: usize,
+}
+
+impl Searches {
+    /// A few announcements, and searches for those of some minutes ago, by others.
+    fn start(&mut self, network: &mut Network, minute: u32) {
+        for trial in 0..TRIALS {
+            let client = ((minute * TRIALS + trial) as usize) % CLIENTS;
+            let info_hash = network.any_key();
+            self.announced.push(info_hash);
+            network.announce(client, info_hash, PORT);
+            if let Some(earlier) = minute.checked_sub(LATER) {
+                let info_hash = self.announced[(earlier * TRIALS + trial) as usize];
+                self.running.push(network.get_peers((client + CLIENTS / 2) % CLIENTS, info_hash));
+            }
+        }
+    }
+
+    fn collect(&mut self, network: &mut Network) {
+        network.run_for(Duration::ZERO);
+        for search in self.running.drain(..) {
+            self.found += usize::from(network.answers(search).iter().any(|answer| !answer.values.is_empty()));
+            let report = network.ended_lookup(search).expect("a minute is more than any takes");
+            self.messages.push(report.messages);
+            self.ended += 1;
+        }
+    }
+}
+
+/// So many hosts, half of whom are up at any time, for so long; how many node-hours it was, what was found, and what the
+/// live ones sent in the second half.
+fn churn(hosts: u32, minutes: u32) -> (f64, Searches, String) {
     let mut network = Network::filled(7, hosts, LinkModel::internet());
     let config = Arc::new(Config::default());
-    for index in (0..network.simulation.len()).step_by(2) {
+    for index in (CLIENTS..network.simulation.len()).step_by(2) {
         network.simulation.crash(index);
     }
-    network.simulation.watch(|_, _| false);
+    network.simulation.watch(|node, event| {
+        node < CLIENTS && matches!(event, Event::Answer { .. } | Event::LookupDone { .. })
+    });
     let tally = tally(&mut network);
-    let mut churner = Churner::new(Churn::with_half_life(30 * MINUTE), 0, &mut network.simulation);
+    let mut churner = Churner::new(Churn::with_half_life(30 * MINUTE), CLIENTS, &mut network.simulation);
     let (mut node_minutes, mut first_half) = (0.0, 0.0);
+    let mut searches = Searches::default();
     for minute in 0..minutes {
         if minute == minutes / 2 {
             first_half = node_minutes;
@@ -66,8 +113,10 @@ fn churn(hosts: u32, minutes: u32) -> (f64, String) {
         }
         let live = |network: &Network| network.simulation.nodes().count() as f64;
         let before = live(&network);
+        searches.start(&mut network, minute);
         let until = network.simulation.now() + MINUTE;
         churner.run_until(&mut network.simulation, until, |birth| settled_node(&birth, Arc::clone(&config)));
+        searches.collect(&mut network);
         node_minutes += (before + live(&network)) / 2.0;
     }
     let tally = std::mem::take(&mut *tally.lock().unwrap_or_else(PoisonError::into_inner));
@@ -88,19 +137,28 @@ fn churn(hosts: u32, minutes: u32) -> (f64, String) {
     let with_eight = good.iter().filter(|counts| counts.good >= 8).count();
     let _ = writeln!(table, "  {joined} of {} have joined, {with_eight} know eight good nodes", good.len());
     assert!(joined * 100 >= good.len() * 95 && with_eight * 100 >= good.len() * 95, "{table}");
-    (node_minutes / 60.0, table)
+    let Searches { found, ended, messages, .. } = &mut searches;
+    messages.sort_unstable();
+    let (median, most) = (messages[messages.len() / 2], messages[messages.len() - 1]);
+    let _ = writeln!(
+        table,
+        "  {found} of {ended} announcements found {LATER} minutes later; messages p50 {median}, most {most}"
+    );
+    (node_minutes / 60.0, searches, table)
 }
 
 #[test]
 fn p46_nodes_that_come_and_go_find_their_way_in() {
-    let (hours, table) = churn(600, 20);
+    let (hours, searches, table) = churn(600, 20);
     println!("{hours:.0} node-hours with churn:\n{table}");
+    assert_eq!((searches.found, searches.ended), (40, 40));
 }
 
 #[test]
 #[ignore = "full size: .ci/run runs it in release"]
 fn ten_thousand_node_hours_with_churn() {
-    let (hours, table) = churn(20_000, 60);
+    let (hours, searches, table) = churn(20_000, 60);
     println!("{hours:.0} node-hours with churn:\n{table}");
-    assert!(hours >= 9_000.0);
+    assert!(hours >= 10_000.0, "{hours}");
+    assert!(searches.ended == 200 && searches.found >= 199, "{} of {}", searches.found, searches.ended);
 }

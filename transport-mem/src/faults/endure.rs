@@ -26,16 +26,28 @@ struct Ordeal<K> {
 impl<P: Protocol, S: Service<P> + Send + 'static> Simulation<P, S> {
     /// Lives through a plan; nodes that start meanwhile are made by `make`. Afterwards links, cuts, cables, clocks and
     /// translators are as they should be, sleepers are awake, and the hostile are gone. Whoever is down stays down.
-    pub fn endure(&mut self, plan: &FaultPlan, mut make: impl FnMut(Birth<P::Key>) -> Node<P, S>) {
+    pub fn endure(&mut self, plan: &FaultPlan, make: impl FnMut(Birth<P::Key>) -> Node<P, S>) {
+        self.endure_with(plan, make, |_| {});
+    }
+
+    /// The same; `look` is shown the network before each fault and at the end of the plan.
+    pub fn endure_with(
+        &mut self,
+        plan: &FaultPlan,
+        mut make: impl FnMut(Birth<P::Key>) -> Node<P, S>,
+        mut look: impl FnMut(&Self),
+    ) {
         let before = std::mem::replace(self.links_mut().model_mut(), plan.model);
         let mut ordeal = Ordeal::begin(plan, self);
         while let Some(((at, _), fault)) = ordeal.faults.pop_first() {
             ordeal.run_until(self, ordeal.start + at.min(plan.length), &mut make);
+            look(self);
             if at < plan.length {
                 ordeal.inflict(self, fault, &mut make);
             }
         }
         ordeal.run_until(self, ordeal.start + plan.length, &mut make);
+        look(self);
         *self.links_mut().model_mut() = before;
         ordeal.end(plan, self);
     }
@@ -60,7 +72,7 @@ impl<K: Copy> Ordeal<K> {
         }
         for (hostility, share) in &plan.hostile {
             for index in draw(&mut rng, &mut order, *share) {
-                simulation.turn(index, |node, seed| hostility.take_over(node, seed));
+                simulation.turn(index, |node, seed| hostility.take_over(node, seed, plan.model.mtu));
             }
         }
         let churner = plan.churn.map(|churn| Churner::new(churn, plan.spared, simulation));

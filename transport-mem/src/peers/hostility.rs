@@ -17,7 +17,7 @@ pub enum Hostility {
     Misleading,
     /// Answers each request under another key.
     Rewriting,
-    /// Answers with datagrams of 4,000 bytes.
+    /// Answers with datagrams of 4,000 bytes, or as many as the network carries.
     Oversized,
     /// Answers each request ten times, and sends two a second of its own.
     Flooding,
@@ -37,8 +37,9 @@ impl Hostility {
         Hostility::Replaying,
     ];
 
-    /// The peer that takes the node's place. What it draws, it draws from `seed`.
-    pub fn take_over<P, S>(self, node: Node<P, S>, seed: [u8; 32]) -> Box<dyn Peer<P>>
+    /// The peer that takes the node's place, in a network that carries datagrams of up to `mtu` bytes. What it draws,
+    /// it draws from `seed`.
+    pub fn take_over<P, S>(self, node: Node<P, S>, seed: [u8; 32], mtu: usize) -> Box<dyn Peer<P>>
     where
         P: Protocol,
         S: Service<P> + Send + 'static,
@@ -48,7 +49,7 @@ impl Hostility {
             Hostility::Mute => Box::new(Tampered::new(node, Mute::new(0.5, seed))),
             Hostility::Misleading => Box::new(Tampered::new(node, Misleading::new(seed))),
             Hostility::Rewriting => Box::new(Tampered::new(node, Rewriting::new(seed))),
-            Hostility::Oversized => Box::new(Tampered::new(node, Oversized { bytes: 4_000 })),
+            Hostility::Oversized => Box::new(Tampered::new(node, Oversized { bytes: mtu.min(4_000) })),
             Hostility::Flooding => {
                 Box::new(Tampered::new(node, Flooding::new(10, Duration::from_millis(500))))
             }

@@ -8,25 +8,42 @@ use crate::link::{Latency, LinkModel};
 /// How often [`shrink`] tries at most.
 pub const TRIES: usize = 300;
 
+/// A plan made smaller, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shrunk {
+    /// What is left.
+    pub plan: FaultPlan,
+    /// What was taken away, in order: with these [`retrace`] comes from the plan drawn to what is left of it.
+    pub steps: Vec<usize>,
+}
+
 /// The smallest plan found that still fails, if `plan` does: shorter, with fewer faults, less switched on, and what is
 /// on weaker. Greedy: whatever still fails is kept, until nothing more can be taken away, or after [`TRIES`] runs.
-pub fn shrink(plan: &FaultPlan, mut fails: impl FnMut(&FaultPlan) -> bool) -> FaultPlan {
-    let (mut plan, mut place, mut progress) = (plan.clone(), 0, false);
+pub fn shrink(plan: &FaultPlan, mut fails: impl FnMut(&FaultPlan) -> bool) -> Shrunk {
+    let mut shrunk = Shrunk { plan: plan.clone(), steps: Vec::new() };
+    let (mut place, mut progress) = (0, false);
     for _ in 0..TRIES {
-        let Some(smaller) = nth_smaller(&plan, place).or_else(|| {
+        let Some(smaller) = nth_smaller(&shrunk.plan, place).or_else(|| {
             // Taking away one thing may allow to take away another, tried before.
             place = 0;
-            std::mem::take(&mut progress).then(|| nth_smaller(&plan, 0)).flatten()
+            std::mem::take(&mut progress).then(|| nth_smaller(&shrunk.plan, 0)).flatten()
         }) else {
             break;
         };
         if fails(&smaller) {
-            (plan, progress) = (smaller, true);
+            (shrunk.plan, progress) = (smaller, true);
+            shrunk.steps.push(place);
         } else {
             place += 1;
         }
     }
-    plan
+    shrunk
+}
+
+/// Takes from a plan what [`shrink`] took, by its [`steps`](Shrunk::steps): a line can carry them where a plan is too
+/// long for one. `None` if they are not those of this plan.
+pub fn retrace(plan: &FaultPlan, steps: &[usize]) -> Option<FaultPlan> {
+    steps.iter().try_fold(plan.clone(), |plan, place| nth_smaller(&plan, *place))
 }
 
 /// The candidates in order: what takes away most comes first.

@@ -65,6 +65,8 @@ fn shrinking_keeps_what_matters_and_nothing_else() {
             matters(plan)
         });
         assert!(tries <= TRIES);
+        assert_eq!(retrace(&plan, &small.steps).as_ref(), Some(&small.plan), "a few numbers say it all");
+        let small = small.plan;
         assert!((0.05..=0.1).contains(&small.model.loss), "{small}");
         assert!(matches!(small.faults[..], [(_, Fault::Crash(_))]), "{small}");
         let rest = FaultPlan {
@@ -88,8 +90,9 @@ fn shrinking_keeps_what_matters_and_nothing_else() {
 #[test]
 fn what_always_fails_shrinks_to_nothing_and_what_never_does_is_left_alone() {
     let plan = draw(3, LENGTH);
-    assert_eq!(shrink(&plan, |_| false), plan);
-    let nothing = shrink(&plan, |_| true);
+    assert_eq!(shrink(&plan, |_| false), Shrunk { plan: plan.clone(), steps: Vec::new() });
+    assert_eq!(retrace(&plan, &[1_000]), None);
+    let nothing = shrink(&plan, |_| true).plan;
     assert!(nothing.length <= Duration::from_secs(1) && nothing.faults.is_empty());
     assert_eq!(nothing.to_string(), format!("{:?}: latency 20.0ms, 1 spared", nothing.length));
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use kademlia_scenarios::{Outcome, Scenario, Spread};
+use kademlia_scenarios::{Found, Outcome, Scenario, Spread};
 use serde::Serialize;
 
 use super::{peak_memory, rate};
@@ -72,6 +72,8 @@ struct Summary<'a> {
     recall: f64,
     estimate: f64,
     crowded: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_place: Option<[Placed; 4]>,
     nodes: usize,
     node_bytes: usize,
     peak_bytes: Option<usize>,
@@ -81,6 +83,32 @@ struct Summary<'a> {
     ms: f64,
     trace: String,
     replay: &'a str,
+}
+
+/// Announcements of those in the open or behind NATs, searched for by those in the open or behind NATs.
+#[derive(Serialize)]
+struct Placed {
+    writer: &'static str,
+    reader: &'static str,
+    trials: usize,
+    found: usize,
+}
+
+impl Placed {
+    fn of(outcome: &Outcome) -> [Self; 4] {
+        [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(writer, reader)| {
+            let Found { trials, found } = outcome.by_place[writer][reader];
+            let name = |place: usize| if place == 0 { "open" } else { "nat" };
+            Placed { writer: name(writer), reader: name(reader), trials, found }
+        })
+    }
+}
+
+impl fmt::Display for Placed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Placed { writer, reader, trials, found } = self;
+        write!(f, "{writer} → {reader} {found} of {trials}")
+    }
 }
 
 /// What the table does not say, and whether all was found.
@@ -102,6 +130,7 @@ pub(super) fn summary(
         recall: *recall,
         estimate: *size,
         crowded: *crowded,
+        by_place: (scenario.nat > 0.0).then(|| Placed::of(outcome)),
         nodes: *nodes,
         node_bytes: *bytes_per_node,
         peak_bytes: peak,
@@ -116,6 +145,10 @@ pub(super) fn summary(
     output.note(format!(
         "{percent:.2} % of the nearest nodes met · the nodes guess {size:.0} nodes · {crowded} noticed a crowd"
     ));
+    if let Some(places) = &summary.by_place {
+        let places = places.each_ref().map(Placed::to_string).join(" · ");
+        output.note(format!("found by where announcer and searcher were: {places}"));
+    }
     let resident = peak.map(|bytes| format!(", {} MB in all", bytes / 1_000_000)).unwrap_or_default();
     let (seconds, wall) = (lasted.as_secs(), span::seconds(took));
     output.note(format!(

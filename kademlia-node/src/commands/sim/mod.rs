@@ -7,6 +7,7 @@ mod svg;
 mod swarm;
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -37,14 +38,16 @@ pub(crate) async fn run(args: &cli::Sim, output: &Output, interrupt: Interrupt) 
     let took = started.elapsed();
     output.clear();
     figures::write(&outcome, output)?;
-    if args.replay || args.svg.is_some() {
-        let observed = desk.again(&scenario, &outcome).await?;
-        if let (Some(file), Some(observed)) = (&args.svg, &observed) {
-            fs::write(file, svg::draw(&scenario, observed))
-                .with_context(|| format!("cannot write {}", file.display()))?;
-            output.note(format!("search {} is drawn in {}", observed.trial, file.display()));
+    if (args.replay || args.svg.is_some() || args.plantuml.is_some())
+        && let Some(observed) = desk.again(&scenario, &outcome).await?
+    {
+        if let Some(file) = &args.svg {
+            draw(file, &svg::draw(&scenario, &observed), &observed, output)?;
         }
-        if let Some(observed) = observed.filter(|_| args.replay) {
+        if let Some(file) = &args.plantuml {
+            draw(file, &observed.transcript.plantuml(), &observed, output)?;
+        }
+        if args.replay {
             tell(&observed, output)?;
         }
     }
@@ -136,6 +139,12 @@ struct Page<'a> {
 #[derive(Serialize)]
 struct StepLine<'a> {
     text: &'a str,
+}
+
+fn draw(file: &Path, drawing: &str, observed: &Observed, output: &Output) -> anyhow::Result<()> {
+    fs::write(file, drawing).with_context(|| format!("cannot write {}", file.display()))?;
+    output.note(format!("search {} is drawn in {}", observed.trial, file.display()));
+    Ok(())
 }
 
 /// The search, step by step.

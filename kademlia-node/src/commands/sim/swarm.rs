@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use anyhow::Context;
 use kademlia_scenarios::Swarm;
 use serde::Serialize;
 
@@ -11,9 +12,6 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::output::{Output, Tone};
 use crate::span;
-
-/// Nodes, unless told otherwise: what breaks a network breaks a small one.
-const NODES: usize = 60;
 
 /// What became of one seed.
 #[derive(Serialize)]
@@ -35,19 +33,21 @@ struct Summary {
 }
 
 pub(super) async fn run(args: &cli::Sim, output: &Output, interrupt: Interrupt) -> anyhow::Result<Exit> {
-    let swarm = Swarm { nodes: args.nodes().unwrap_or(NODES), length: args.length };
+    let swarm = args.swarm_of();
     let first = args.scenario().seed;
     let (started, mut failed) = (Instant::now(), 0);
     let mut desk = Desk { output, interrupt };
     for done in 0..args.seeds {
         let seed = first.saturating_add(done);
         let (twice, share) = (args.replay, done as f64 / args.seeds as f64);
+        let steps = args.shrunk.clone();
         let line = desk
             .work(move |tell| {
                 tell(format!("seed {seed}"), share);
-                live_through(swarm, seed, twice)
+                live_through(swarm, seed, steps, twice)
             })
             .await?;
+        let line = line.with_context(|| format!("the plan of seed {seed} was not shrunk like this"))?;
         failed += u64::from(line.flaw.is_some());
         output.data("seed", &line, written(&line, output))?;
     }
@@ -62,8 +62,9 @@ pub(super) async fn run(args: &cli::Sim, output: &Output, interrupt: Interrupt) 
     Ok(if failed == 0 { Exit::Success } else { Exit::Nothing })
 }
 
-fn live_through(swarm: Swarm, seed: u64, twice: bool) -> SeedLine {
-    let plan = swarm.plan(seed);
+/// A plan that has been shrunk before is not shrunk again. `None` if it cannot have been, by these steps.
+fn live_through(swarm: Swarm, seed: u64, mut steps: Vec<usize>, twice: bool) -> Option<SeedLine> {
+    let plan = swarm.shrunk(seed, &steps)?;
     let result = swarm.endure(seed, &plan);
     let differs = twice && swarm.endure(seed, &plan) != result;
     let flaw = match result {
@@ -71,18 +72,19 @@ fn live_through(swarm: Swarm, seed: u64, twice: bool) -> SeedLine {
         Ok(_) => None,
         Err(flaw) => Some(flaw.to_string()),
     };
-    let Swarm { nodes, length } = swarm;
-    SeedLine {
+    let mut smallest = None;
+    if result.is_err() && steps.is_empty() {
+        let shrunk = swarm.shrink(seed, &plan);
+        (smallest, steps) = (Some(shrunk.plan.to_string()), shrunk.steps);
+    }
+    Some(SeedLine {
         seed,
         trace: result.ok().map(|trace| format!("{trace:016x}")),
-        smallest: result.is_err().then(|| swarm.shrink(seed, &plan).to_string()),
+        smallest,
         flaw,
         plan: plan.to_string(),
-        replay: format!(
-            "kad sim --swarm --seeds 1 --seed {seed} --nodes {nodes} --length {}s --replay",
-            length.as_secs_f64()
-        ),
-    }
+        replay: swarm.replay(seed, &steps),
+    })
 }
 
 fn written(line: &SeedLine, output: &Output) -> String {
