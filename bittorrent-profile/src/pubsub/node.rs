@@ -28,7 +28,7 @@ pub enum TopicEvent {
 }
 
 /// A subscriber's node in the overlay of one topic, in one address family or both. Performs no I/O and reads no clock; the
-/// contract is that of [`Node`]: after every input and every command the host drains
+/// contract is that of [`Node`](kademlia_core::Node): after every input and every command the host drains
 /// [`poll_transmit`](Self::poll_transmit), then [`poll_event`](Self::poll_event), and then asks for
 /// [`poll_timeout`](Self::poll_timeout).
 #[derive(Debug)]
