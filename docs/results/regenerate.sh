@@ -69,6 +69,7 @@ suite() {
 }
 suite "full-resilience" --test resilience
 suite "full-simulation" --test simulation
+suite "full-kit" --test kit
 suite "overlays" --test overlay
 
 case "$pattern" in cost-1000000*)

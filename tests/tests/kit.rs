@@ -131,7 +131,7 @@ fn fs_kit_mainline_keeps_all_laws() {
 }
 
 #[test]
-#[ignore = "full size: .ci/run runs it in release"]
-fn fs_kit_mainline_keeps_all_laws_with_twenty_seeds() {
+#[ignore = "long: docs/results/regenerate.sh runs it"]
+fn fs_kit_mainline_keeps_all_laws_with_twenty_seeds_at_release_size() {
     (2..=20).for_each(laws_hold);
 }

@@ -124,8 +124,8 @@ fn t15_p48_three_in_ten_have_lied_from_the_start_and_the_others_learn_the_truth(
 }
 
 #[test]
-#[ignore = "full size: .ci/run runs it in release"]
-fn t15_p48_a_day_among_born_liars_misleads_nobody() {
+#[ignore = "long: docs/results/regenerate.sh runs it"]
+fn t15_p48_a_day_among_born_liars_misleads_nobody_at_release_size() {
     let (known, honest) = live_among_born_liars(17, 100, 24);
     assert_eq!((known, honest), (70, 70));
 }
@@ -218,8 +218,8 @@ fn t15_a_new_address_is_noticed_among_liars_too() {
 }
 
 #[test]
-#[ignore = "full size: .ci/run runs it in release"]
-fn t15_many_new_addresses_are_noticed_among_liars_too() {
+#[ignore = "long: docs/results/regenerate.sh runs it"]
+fn t15_many_new_addresses_are_noticed_among_liars_too_at_release_size() {
     let active: usize = [20, 21].map(|seed| move_among_liars(seed, 200, 30)[0]).iter().sum();
     assert!(active >= 57, "{active} of 60 in time");
 }

@@ -86,16 +86,16 @@ fn p23_among_the_dead_and_with_loss_nearly_everything_is_found() {
 }
 
 #[test]
-#[ignore = "full size: .ci/run runs it in release"]
-fn half_behind_nats_announce_and_find_as_the_others() {
+#[ignore = "long: docs/results/regenerate.sh runs it"]
+fn half_behind_nats_announce_and_find_as_the_others_at_release_size() {
     every_place("NATs", &gate("half behind NATs, 5 % loss", &preset("natted"), 995), 995);
     let dense = Scenario { trials: 1_000, reader: Effort::Dense, ..preset("natted") };
     every_place("NATs, dense", &gate("half behind NATs, 5 % loss, dense search", &dense, 995), 995);
 }
 
 #[test]
-#[ignore = "full size: .ci/run runs it in release"]
-fn p46_announcements_outlive_nodes_that_come_and_go() {
+#[ignore = "long: docs/results/regenerate.sh runs it"]
+fn p46_announcements_outlive_nodes_that_come_and_go_at_release_size() {
     gate("half-life 30 min, 15 min later", &preset("churning"), 999);
 }
 

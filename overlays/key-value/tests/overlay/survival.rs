@@ -223,7 +223,7 @@ fn fs_e4_values_outlive_three_generations_of_holders() {
 }
 
 #[test]
-#[ignore = "full size: .ci/run runs it in release"]
+#[ignore = "full size: docs/results/regenerate.sh runs it"]
 fn fs_e4_values_outlive_three_generations_of_a_thousand_nodes() {
     let tally = three_generations(2, 1_000, 120, 2_000);
     assert!(tally.gets >= 5_000);
@@ -231,7 +231,7 @@ fn fs_e4_values_outlive_three_generations_of_a_thousand_nodes() {
 }
 
 #[test]
-#[ignore = "full size: .ci/run runs it in release"]
+#[ignore = "full size: docs/results/regenerate.sh runs it"]
 fn fs_e4_values_survive_where_a_thousand_hosts_come_and_go() {
     let tally = with_churn(2, 1_000, 30 * MINUTE, 20);
     assert!(tally.gets >= 2_000);

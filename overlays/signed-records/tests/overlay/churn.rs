@@ -208,7 +208,7 @@ fn fs_d2_newest_wins_while_a_hundred_nodes_come_and_go() {
 }
 
 #[test]
-#[ignore = "full size: run in release by .ci/run"]
+#[ignore = "full size: docs/results/regenerate.sh runs it"]
 fn fs_d2_newest_wins_in_999_of_1000_while_a_thousand_nodes_come_and_go() {
     run(&Plan { seed: 1, nodes: 1_000, publishers: 100, steps: 60, searches: 100 });
 }
