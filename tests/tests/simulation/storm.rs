@@ -159,8 +159,8 @@ fn t23_p22_a_restart_storm_passes_where_nobody_may_send_more_than_fifty_a_second
 }
 
 #[test]
-#[ignore = "full size: .ci/run runs it in release"]
-fn t23_p22_two_hundred_nodes_restart_with_a_thousand_announcements_each() {
+#[ignore = "long: docs/results/regenerate.sh runs it"]
+fn t23_p22_two_hundred_nodes_restart_with_a_thousand_announcements_each_at_release_size() {
     let storm = storm(200, 1_000, 50);
     println!("200 nodes, 1,000 announcements each: {storm:#?}");
     check(&storm, 50);
