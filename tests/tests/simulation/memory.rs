@@ -26,8 +26,8 @@ fn an_idle_node_is_small() {
 }
 
 #[test]
-#[ignore = "full size: .ci/run runs it in release"]
-fn an_idle_node_in_a_network_of_ten_thousand_is_small() {
+#[ignore = "long: docs/results/regenerate.sh runs it"]
+fn an_idle_node_in_a_network_of_ten_thousand_is_small_at_release_size() {
     let bytes = bytes_per_node(10_000);
     println!("{bytes} bytes a node in a network of 10,000");
     assert!(bytes <= 12_800);
