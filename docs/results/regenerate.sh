@@ -10,16 +10,23 @@ if [ -z "${KAD:-}" ]; then
     KAD=${CARGO_TARGET_DIR:-target}/release/kad
 fi
 
-run() {
-    local name=$1
-    shift
+# log NAME LINE COMMAND…: what the command prints, under the line that repeats it, if the log is wanted.
+log() {
+    local name=$1 line=$2
+    shift 2
     case "$name" in *"$pattern"*) ;; *) return 0 ;; esac
     printf '%s\n' "$name"
     {
-        printf '$ kad sim %s\n' "$*"
-        "$KAD" sim "$@" 2>&1
+        printf '$ %s\n' "$line"
+        "$@" 2>&1
         printf 'exit code %s\n' "$?"
     } >"docs/results/$name.log"
+}
+
+run() {
+    local name=$1
+    shift
+    log "$name" "kad sim $*" "$KAD" sim "$@"
 }
 
 # The lookup rows of the gates: 10,000 nodes, and 10,000 announcements where nearly none may be lost.
@@ -54,18 +61,16 @@ done
 run "swarm" --swarm --seeds 200 --nodes 100
 
 # The tests at full size, and those that are too long for every change: what the faults and attacks T1 to T23 come to.
+tests() {
+    # Builds say nothing about the node, and how long a test took nothing about others' machines.
+    cargo test --release --workspace --locked "$@" -- --ignored --nocapture 2>&1 |
+        grep -vE '^ *(Compiling|Finished|Running|Locking)|has been running for over|^$'
+    return "${PIPESTATUS[0]}"
+}
 suite() {
     local name=$1
     shift
-    case "$name" in *"$pattern"*) ;; *) return 0 ;; esac
-    printf '%s\n' "$name"
-    {
-        printf '$ cargo test --release --workspace --locked %s -- --ignored --nocapture\n' "$*"
-        # Builds say nothing about the node, and how long a test took nothing about others' machines.
-        cargo test --release --workspace --locked "$@" -- --ignored --nocapture 2>&1 |
-            grep -vE '^ *(Compiling|Finished|Running|Locking)|has been running for over|^$'
-        printf 'exit code %s\n' "${PIPESTATUS[0]}"
-    } >"docs/results/$name.log"
+    log "$name" "cargo test --release --workspace --locked $* -- --ignored --nocapture" tests "$@"
 }
 suite "full-resilience" --test resilience
 suite "full-simulation" --test simulation

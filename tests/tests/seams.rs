@@ -32,19 +32,21 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// Rust files below a directory, without those of tests.
-fn sources(dir: &Path) -> Vec<PathBuf> {
+/// Files below a directory.
+fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        match path.file_name().and_then(|name| name.to_str()) {
-            Some("tests" | "tests.rs") => {}
-            _ if path.is_dir() => found.append(&mut sources(&path)),
-            _ => found.push(path),
-        }
+        if path.is_dir() { found.append(&mut files(&path)) } else { found.push(path) }
     }
     found.sort();
     found
+}
+
+/// The same without those of tests.
+fn sources(dir: &Path) -> Vec<PathBuf> {
+    let is_test = |file: &Path| file.iter().any(|part| part == "tests" || part == "tests.rs");
+    files(dir).into_iter().filter(|file| !is_test(file.strip_prefix(dir).unwrap())).collect()
 }
 
 /// A file's lines of code with their numbers: without comments, and without the tests at its end.
@@ -119,6 +121,24 @@ fn fs_seams_the_core_is_built_on_nothing_of_ours_and_dependencies_point_one_way(
     assert!(on_the_core_alone.len() >= 3, "{on_the_core_alone:?}");
     for name in on_the_core_alone {
         assert_eq!(dependencies[name], ["kademlia-core"], "{name}");
+    }
+}
+
+#[test]
+fn fs_seams_every_line_of_the_feature_sets_d_and_e_has_a_test() {
+    for (package, set, lines) in [("overlays/signed-records", 'd', 12), ("overlays/key-value", 'e', 7)] {
+        let dirs = ["src", "tests"].map(|dir| files(&root().join(package).join(dir)));
+        let rust = dirs.into_iter().flatten().filter(|file| file.extension().is_some_and(|of| of == "rs"));
+        let source: String = rust.map(|file| fs::read_to_string(file).unwrap()).collect();
+        let code: Vec<_> = source.lines().map(str::trim).collect();
+        for line in 1..=lines {
+            // With what follows, for D1 is not D10; and run with all others, so nothing but `test` stands above it.
+            let is_named = |pair: &[&str]| {
+                pair[1].contains(&format!("fn fs_{set}{line}_"))
+                    && ["#[test]", "#[tokio::test]"].contains(&pair[0])
+            };
+            assert!(code.windows(2).any(is_named), "no test is named after {set}{line}");
+        }
     }
 }
 

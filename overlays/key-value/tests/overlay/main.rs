@@ -12,7 +12,6 @@ mod clocks;
 mod features;
 mod hostile;
 mod kit;
-mod lines;
 mod network;
 mod survival;
 mod udp;

@@ -11,7 +11,6 @@ mod churn;
 mod clocks;
 mod door;
 mod durable;
-mod lines;
 mod lookups;
 mod peers;
 mod publishing;
