@@ -90,6 +90,9 @@ pub struct LookupConfig {
     pub patience: Duration,
     /// Messages of one lookup, retries included; at the limit it ends with what it has.
     pub messages: usize,
+    /// The same of a reinforced one, the default for values; half of them at most are for the paths that joined later, while
+    /// the first needs the others.
+    pub reinforced_messages: usize,
     /// Life of one lookup (T17: 20 s); at the limit it ends with what it has.
     pub time: Duration,
     /// Candidates one lookup remembers, shared out among its paths; past the limit the farthest unasked one is dropped.
@@ -213,6 +216,7 @@ impl Default for Config {
                 waiting: 1_024,
                 patience: Duration::from_secs(60),
                 messages: 400,
+                reinforced_messages: 250,
                 time: Duration::from_secs(20),
                 candidates: 512,
                 paths: 8,
@@ -233,7 +237,7 @@ impl Default for Config {
                 percent: 66,
                 one_per_network: true,
                 settle: Duration::from_secs(3_600),
-                votes: 32,
+                votes: 64,
             },
             inbound: InboundConfig { per_ip: 64, burst: 256, quiet: 256, datagram: 2_048 },
             strangers: StrangerConfig { per_ip: 8 << 10, burst: 32 << 10, all: 256_000 },

@@ -121,6 +121,7 @@ keys! {
         "lookup.waiting" => lookup.waiting,
         "lookup.patience" => lookup.patience,
         "lookup.messages" => lookup.messages,
+        "lookup.reinforced_messages" => lookup.reinforced_messages,
         "lookup.time" => lookup.time,
         "lookup.candidates" => lookup.candidates,
         "lookup.paths" => lookup.paths,

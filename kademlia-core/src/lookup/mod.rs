@@ -44,7 +44,8 @@ pub enum Effort {
     /// Also everybody who is as near to the target as the 20th of the network's nodes should be
     /// ([`LookupConfig::dense`](crate::LookupConfig::dense)): a crowd at the target does not hide who stands behind it.
     Dense,
-    /// `Dense` until the first answer, then `Hardened`: first results come as soon, the last are as safe.
+    /// `Dense`, and from the first answer on also along further paths, as many as `Hardened` has: first results come as soon,
+    /// the last are as safe. For [`LookupConfig::reinforced_messages`](crate::LookupConfig::reinforced_messages) at most.
     Reinforced,
     /// Several paths that share no node and together reach beyond the dense radius, each with a result of its own, and in
     /// each also the closest whose keys are bound to their addresses ([`Service::is_bound`](crate::Service::is_bound)).
@@ -62,26 +63,26 @@ pub(crate) enum Next<K> {
     Done,
 }
 
+/// How a path is walked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gait {
+    /// What it looks for.
+    pub(crate) rules: Rules,
+    /// Requests in flight.
+    pub(crate) alpha: usize,
+}
+
 /// How one lookup is bounded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// What each path looks for.
-    pub(crate) rules: Rules,
-    /// Requests in flight on each path.
-    pub(crate) alpha: usize,
+    /// Of the paths that it begins with.
+    pub(crate) gait: Gait,
     /// Candidates of all paths.
     pub(crate) candidates: usize,
     pub(crate) messages: usize,
     pub(crate) time: Duration,
     /// Between two launches, unless an answer or a failure comes first; zero for none.
     pub(crate) stagger: Duration,
-}
-
-impl Bounds {
-    /// Candidates of each of so many paths.
-    fn share(&self, paths: usize) -> usize {
-        (self.candidates / paths.max(1)).max(self.rules.k)
-    }
 }
 
 /// What a lookup found, and what it took.
@@ -136,8 +137,12 @@ pub(crate) struct Lookup<K> {
     target: K,
     bounds: Bounds,
     paths: Vec<Path<K>>,
+    /// How many of the paths it began with; the others are companions, which joined later.
+    begun: usize,
     started: Instant,
     asked: usize,
+    /// Of these, on the companions' behalf.
+    asked_by_companions: usize,
     answered: usize,
     messages: usize,
     exhausted: bool,
@@ -149,14 +154,15 @@ pub(crate) struct Lookup<K> {
 
 #[derive(Debug)]
 struct Path<K> {
+    gait: Gait,
     candidates: Candidates<K>,
     /// In flight and within the soft deadline.
     in_flight: usize,
 }
 
 impl<K: Keyspace> Path<K> {
-    fn new(target: K, candidates: usize) -> Self {
-        Path { candidates: Candidates::new(target, candidates), in_flight: 0 }
+    fn new(target: K, gait: Gait, candidates: usize) -> Self {
+        Path { gait, candidates: Candidates::new(target, candidates.max(gait.rules.k)), in_flight: 0 }
     }
 }
 
@@ -173,13 +179,15 @@ fn deal<K: Keyspace>(paths: &mut [Path<K>], contacts: impl IntoIterator<Item = V
 impl<K: Keyspace> Lookup<K> {
     pub(crate) fn new(now: Instant, target: K, paths: usize, bounds: Bounds) -> Self {
         let paths = paths.max(1);
-        let path = || Path::new(target, bounds.share(paths));
+        let path = || Path::new(target, bounds.gait, bounds.candidates / paths);
         Lookup {
             target,
             bounds,
             paths: core::iter::repeat_with(path).take(paths).collect(),
+            begun: paths,
             started: now,
             asked: 0,
+            asked_by_companions: 0,
             answered: 0,
             messages: 0,
             exhausted: false,
@@ -203,24 +211,30 @@ impl<K: Keyspace> Lookup<K> {
         deal(&mut self.paths, contacts);
     }
 
-    /// Goes on along `paths` in all, by `rules` from now on; the new ones start from `contacts`, nearest first, and all
-    /// share the candidates that the first had for itself (T14).
+    /// Adds so many companions to the paths it began with. They walk as `gait` says from `contacts`, nearest first, and share
+    /// half of the candidates (T14).
     pub(crate) fn reinforce(
         &mut self,
-        paths: usize,
-        alpha: usize,
-        rules: Rules,
+        companions: usize,
+        gait: Gait,
         contacts: impl IntoIterator<Item = Vouched<K>>,
     ) {
-        self.bounds = Bounds { rules, alpha, ..self.bounds };
-        let (target, begun, share) = (self.target, self.paths.len(), self.bounds.share(paths));
+        let half = self.bounds.candidates / 2;
         for path in &mut self.paths {
-            path.candidates.limit_to(share);
+            path.candidates.limit_to(half / self.begun);
         }
-        self.paths.resize_with(paths.max(begun), || Path::new(target, share));
-        if let Some(further) = self.paths.get_mut(begun..) {
-            deal(further, contacts);
+        let share = half / companions.max(1);
+        let path = || Path::new(self.target, gait, share);
+        self.paths.extend(core::iter::repeat_with(path).take(companions));
+        if let Some(companions) = self.paths.get_mut(self.begun..) {
+            deal(companions, contacts);
         }
+    }
+
+    /// Whether whoever does not answer this path is asked again. A companion would rather ask somebody else: any that it
+    /// finds will do.
+    pub(crate) fn repeats(&self, path: usize) -> bool {
+        path < self.begun
     }
 
     /// What to do now. Changes nothing but to mark candidates that must not be asked, and whether the next one waits.
@@ -232,6 +246,11 @@ impl<K: Keyspace> Lookup<K> {
         let mut next = Next::Done;
         self.held_back = false;
         for at in 0..self.paths.len() {
+            // The other half is for those that they accompany, as long as these need it.
+            if at == self.begun && next == Next::Wait && self.asked_by_companions >= self.bounds.messages / 2
+            {
+                break;
+            }
             match self.choose(at) {
                 Some(Choice::Fresh(_)) if self.pause.is_some_and(|end| now < end) => {
                     self.held_back = true;
@@ -253,8 +272,8 @@ impl<K: Keyspace> Lookup<K> {
         let elsewhere = |contact: &Contact<K>| {
             others().map(|other| other.candidates.claim(contact)).max().unwrap_or(Claim::Free)
         };
-        let choice = path.candidates.next(self.bounds.rules, elsewhere);
-        let may_ask = path.in_flight < self.bounds.alpha;
+        let choice = path.candidates.next(path.gait.rules, elsewhere);
+        let may_ask = path.in_flight < path.gait.alpha;
         (may_ask || !matches!(choice, Choice::Fresh(_))).then_some(choice)
     }
 
@@ -265,19 +284,23 @@ impl<K: Keyspace> Lookup<K> {
 
     /// The contact was asked on behalf of the path.
     pub(crate) fn asked(&mut self, now: Instant, contact: &Contact<K>, path: usize) {
+        let companion = path >= self.begun;
         if let Some(path) = self.paths.get_mut(path)
             && path.candidates.ask(contact)
         {
             path.in_flight += 1;
             self.asked += 1;
+            self.asked_by_companions += usize::from(companion);
             self.messages += 1;
             self.pause = (!self.bounds.stagger.is_zero()).then(|| now + self.bounds.stagger);
         }
     }
 
-    /// The request to `addr` was sent again.
-    pub(crate) fn asked_again(&mut self) {
-        self.messages += 1;
+    /// Whether a request may be sent again, which then counts as sent.
+    pub(crate) fn ask_again(&mut self) -> bool {
+        let within = self.messages < self.bounds.messages;
+        self.messages += usize::from(within);
+        within
     }
 
     /// The request to `addr` passed its soft deadline: its slot is free, its answer still counts.
@@ -328,7 +351,7 @@ impl<K: Keyspace> Lookup<K> {
             .iter()
             .flat_map(|path| {
                 let willing = path.candidates.answered().filter(|answered| willing(&answered.contact()));
-                chosen(willing, self.bounds.rules)
+                chosen(willing, path.gait.rules)
             })
             .map(Candidate::contact)
             .collect();
@@ -338,7 +361,7 @@ impl<K: Keyspace> Lookup<K> {
 
     /// The up to `n` nodes closest to the target that answered and whose keys are bound to their addresses.
     pub(crate) fn closest_bound(&self, n: usize) -> Vec<Contact<K>> {
-        let rules = Rules { k: n, most: 0, bound: false, ..self.bounds.rules };
+        let rules = Rules { k: n, most: 0, bound: false, ..self.bounds.gait.rules };
         let bound = self.answered().into_iter().filter(|answered| answered.is_bound());
         chosen(bound, rules).into_iter().map(Candidate::contact).collect()
     }
@@ -353,7 +376,7 @@ impl<K: Keyspace> Lookup<K> {
     /// What was found so far: up to `k` nodes.
     pub(crate) fn report(&self, now: Instant, k: usize) -> LookupReport<K> {
         let closest =
-            chosen(self.answered().into_iter(), Rules { k, most: 0, bound: false, ..self.bounds.rules });
+            chosen(self.answered().into_iter(), Rules { k, most: 0, bound: false, ..self.bounds.gait.rules });
         LookupReport {
             target: self.target,
             hops: closest.iter().map(|found| usize::from(found.hop())).max().unwrap_or(0),

@@ -18,8 +18,7 @@ const K: usize = 4;
 const RULES: Rules =
     Rules { k: K, radius: 0, most: 0, bound: false, per_subnet: 0, per_wide_subnet: 0, healthy_first: false };
 const BOUNDS: Bounds = Bounds {
-    rules: RULES,
-    alpha: 3,
+    gait: Gait { rules: RULES, alpha: 3 },
     candidates: 512,
     messages: 400,
     time: Duration::from_secs(20),
@@ -118,7 +117,7 @@ proptest! {
         let expected: Vec<_> = sorted(target, nodes).into_iter().take(K).collect();
         prop_assert_eq!(&run.report.closest, &expected);
         prop_assert!(run.report.complete);
-        prop_assert!(run.most_in_flight <= BOUNDS.alpha);
+        prop_assert!(run.most_in_flight <= BOUNDS.gait.alpha);
         let keys: BTreeSet<_> = run.asked.iter().map(|asked| asked.key).collect();
         prop_assert_eq!(keys.len(), run.asked.len());
     }

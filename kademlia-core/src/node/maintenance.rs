@@ -77,12 +77,18 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.maintenance.due = next.map(|due| due.max(now + self.rng.jittered(PACE)));
     }
 
-    /// Whom to ask for its word on our address, if it is time to (T15): whoever was asked the longest ago, and would be
-    /// asked next anyway.
+    /// Whom to ask for its word on our address, if it is time to (T15): who would be asked next anyway; in a dispute, anybody
+    /// of the table, since those who came together would be asked together, or nobody, since a lookup asks strangers.
     fn next_voter(&mut self, now: Instant) -> Option<Contact<P::Key>> {
         self.observed.due().filter(|due| *due <= now)?;
         self.observed.asked(now);
-        self.table.upcoming()
+        if self.maintenance.refreshing.is_some() || !self.observed.wants_strangers(now) {
+            return self.table.upcoming();
+        }
+        self.observed.looked(now);
+        let target = P::Key::random(&mut self.rng);
+        self.refresh_towards(now, target);
+        None
     }
 
     /// Starts the next lookup that fills or refreshes a bucket, unless one is under way.
@@ -102,9 +108,13 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             }
         };
         if let Some(target) = target {
-            let id = self.start_own(now, target, P::find_node(target), Purpose::Refresh);
-            self.maintenance.refreshing = Some(id);
+            self.refresh_towards(now, target);
         }
+    }
+
+    fn refresh_towards(&mut self, now: Instant, target: P::Key) {
+        let id = self.start_own(now, target, P::find_node(target), Purpose::Refresh);
+        self.maintenance.refreshing = Some(id);
     }
 
     /// Goes by another key from now on, and lets the neighbourhood know. Ends with [`Event::Renamed`], unless it is the

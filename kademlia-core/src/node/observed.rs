@@ -12,6 +12,14 @@ use crate::time::Instant;
 const LULL: Duration = Duration::from_secs(60);
 /// The same while the last vote speaks against the address agreed on.
 const DISPUTE: Duration = Duration::from_secs(10);
+/// The same after [`DOUBTED`] votes in a row against it: where three in ten lie, that is one chance in 120.
+const HURRY: Duration = Duration::from_secs(1);
+const DOUBTED: u32 = 4;
+/// After so many strangers are asked, whom a lookup meets: one's own table may be mostly liars, if they were there first. Not
+/// sooner, or liars would have lookups made and steer them to each other.
+const DENIED: u32 = 12;
+/// After so many, votes for it are no more than memories of those who were not asked again.
+const DISOWNED: u32 = 40;
 
 /// The external address as the network sees it. Only replies to our own requests vote, one vote a network.
 #[derive(Debug)]
@@ -23,6 +31,11 @@ pub(super) struct Observed {
     settled_until: Instant,
     /// When the last vote came, or was asked for.
     last: Instant,
+    /// Votes in a row that were not for the address agreed on, if any is.
+    against: u32,
+    /// Lookups since then that were to bring votes, and when the next one may be.
+    lookups: u32,
+    next_lookup: Instant,
 }
 
 impl Observed {
@@ -33,6 +46,9 @@ impl Observed {
             agreed: None,
             settled_until: Instant::ZERO,
             last: Instant::ZERO,
+            against: 0,
+            lookups: 0,
+            next_lookup: Instant::ZERO,
         }
     }
 
@@ -42,16 +58,32 @@ impl Observed {
 
     /// When a vote should be asked for; never where nobody votes.
     pub(super) fn due(&self) -> Option<Instant> {
-        let (_, last) = self.votes.back()?;
-        let disputed = self.agreed.is_some_and(|agreed| agreed.ip() != last.get().ip());
-        let soon = (self.last + DISPUTE).max(self.settled_until);
+        self.votes.back()?;
         let late = self.last + LULL;
-        Some(if disputed { soon.min(late) } else { late })
+        let soon = match self.against {
+            0 => late,
+            1..DOUBTED => self.last + DISPUTE,
+            DOUBTED..DENIED => self.last + HURRY,
+            _ => self.next_lookup,
+        };
+        Some(soon.max(self.settled_until).min(late))
+    }
+
+    /// Whether those whom a lookup meets should be asked now, rather than our own table.
+    pub(super) fn wants_strangers(&self, now: Instant) -> bool {
+        self.against >= DENIED && now >= self.next_lookup.max(self.settled_until)
     }
 
     /// A vote was asked for.
     pub(super) fn asked(&mut self, now: Instant) {
         self.last = now;
+    }
+
+    /// A lookup was started for votes. Further ones come ever later, up to 10 min: who is told two things by as many never
+    /// comes to a result.
+    pub(super) fn looked(&mut self, now: Instant) {
+        self.lookups = (self.lookups + 1).min(240);
+        self.next_lookup = now + DISPUTE.saturating_mul(1 + self.lookups / 4);
     }
 
     /// Counts a vote; gives back the address if this vote changed what is agreed on.
@@ -63,7 +95,15 @@ impl Observed {
         }
         self.votes.push_back((network, CompactAddr::new(seen)));
         self.last = now;
-        if self.agreed.is_some_and(|agreed| agreed.ip() == seen.ip()) || now < self.settled_until {
+        if self.agreed.is_some_and(|agreed| agreed.ip() == seen.ip()) {
+            self.calm();
+            return None;
+        }
+        self.against = self.against.saturating_add(1);
+        if let Some(agreed) = self.agreed.filter(|_| self.against >= DISOWNED) {
+            self.votes.retain(|(_, vote)| vote.get().ip() != agreed.ip());
+        }
+        if now < self.settled_until {
             return None;
         }
         let agreeing = self.votes.iter().filter(|(_, vote)| vote.get().ip() == seen.ip()).count();
@@ -74,7 +114,13 @@ impl Observed {
         }
         self.agreed = Some(seen);
         self.settled_until = now + self.config.settle;
+        self.calm();
         self.agreed
+    }
+
+    /// The last vote is for the address agreed on.
+    fn calm(&mut self) {
+        (self.against, self.lookups) = (0, 0);
     }
 
     pub(super) fn memory(&self) -> usize {
@@ -84,6 +130,8 @@ impl Observed {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
     use crate::config::Config;
 
@@ -125,6 +173,51 @@ mod tests {
         assert_eq!(due[11..], [60, 70, 4_010, 4_065], "within the hour a dispute has time");
         observed.asked(Instant::from_secs(5_000));
         assert_eq!(observed.due(), Some(Instant::from_secs(5_060)));
+    }
+
+    #[test]
+    fn t15_who_is_denied_by_everybody_asks_faster_and_then_strangers_and_ever_less_in_vain() {
+        let mut observed = Observed::new(Config::default().observed);
+        for n in 0..30 {
+            observed.vote(Instant::ZERO, voter(n), seen(1));
+        }
+        let day = Instant::from_secs(86_400);
+        let pauses = (0..14).map(|n| {
+            let (address, strangers) = (seen(2 + n % 2), observed.wants_strangers(day));
+            observed.vote(day, voter(n), address);
+            (strangers, observed.due().unwrap().since(day).as_secs())
+        });
+        let expected = [10, 10, 10, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0];
+        let pauses: Vec<_> = pauses.collect();
+        assert_eq!(pauses.iter().map(|(_, pause)| *pause).collect::<Vec<_>>(), expected);
+        assert_eq!(pauses.iter().position(|(strangers, _)| *strangers), Some(12));
+        let mut spent = Duration::ZERO;
+        for lookups in 1..=100 {
+            observed.looked(day + spent);
+            assert!(!observed.wants_strangers(day + spent));
+            spent = observed.next_lookup.since(day);
+            assert!(spent >= DISPUTE * lookups);
+        }
+        assert!(spent > Duration::from_secs(3 * 3_600), "a hundred in {spent:?}");
+        observed.vote(day + spent, voter(1), seen(1));
+        assert_eq!(observed.due(), Some(day + spent + LULL), "a single word for it ends the dispute");
+    }
+
+    #[test]
+    fn t15_old_votes_do_not_outlive_their_address_where_few_networks_are_left_to_ask() {
+        let mut observed = Observed::new(Config::default().observed);
+        for n in 0..30 {
+            observed.vote(Instant::ZERO, voter(n), seen(1));
+        }
+        // Ten of the thirty are gone, and one of the others lies.
+        let day = Instant::from_secs(86_400);
+        let told: Vec<_> = (0..60)
+            .filter_map(|n| observed.vote(day, voter(n % 20), if n % 20 == 0 { seen(3) } else { seen(2) }))
+            .collect();
+        assert_eq!(told, [seen(2)]);
+        let votes =
+            |address: SocketAddr| observed.votes.iter().filter(|(_, vote)| vote.get() == address).count();
+        assert_eq!((votes(seen(1)), votes(seen(2))), (0, 19));
     }
 
     #[test]

@@ -6,9 +6,10 @@ use core::net::{IpAddr, SocketAddr};
 use super::{Event, Failure, Node};
 use crate::contact::Contact;
 use crate::health::Health;
+use crate::lookup::LookupId;
 use crate::message::{Body, Message, TransactionId};
 use crate::protocol::Protocol;
-use crate::rpc::{Cause, Expiry, Pending, RequestId};
+use crate::rpc::{Asking, Cause, Expiry, Pending, RequestId};
 use crate::service::{Reply, Service};
 use crate::time::Instant;
 
@@ -53,15 +54,35 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         cause: Cause,
         request: P::Request,
     ) -> bool {
+        let retries = self.transactions.retries(cause);
+        self.ask_repeatedly(now, Asking { to, expected, cause, retries }, request)
+    }
+
+    /// Asks a contact on behalf of a lookup, again if it is to be repeated.
+    pub(super) fn ask_for(
+        &mut self,
+        now: Instant,
+        lookup: LookupId,
+        contact: &Contact<P::Key>,
+        request: P::Request,
+        repeats: bool,
+    ) -> bool {
+        let cause = Cause::Lookup(lookup);
+        let retries = if repeats { self.transactions.retries(cause) } else { 0 };
+        let Contact { key, addr } = *contact;
+        self.ask_repeatedly(now, Asking { to: addr, expected: Some(key), cause, retries }, request)
+    }
+
+    fn ask_repeatedly(&mut self, now: Instant, asking: Asking<P::Key>, request: P::Request) -> bool {
         if !self.egress.has_left(now) {
             return false;
         }
-        let Some(transaction) = self.transactions.open(now, to, expected, cause, &mut self.rng) else {
+        let Some(transaction) = self.transactions.open(now, asking, &mut self.rng) else {
             return false;
         };
         self.egress.take(now);
         self.turns.replies = 0;
-        self.transmit_request(to, transaction, cause, request);
+        self.transmit_request(asking.to, transaction, asking.cause, request);
         true
     }
 
@@ -188,17 +209,17 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
 
     fn send_again(&mut self, transaction: TransactionId, pending: &Pending<P::Key>) {
         let request = match pending.cause {
-            Cause::Lookup(id) => self.searches.get_mut(id).map(|search| {
-                search.lookup.asked_again();
-                search.request.clone()
-            }),
+            Cause::Lookup(id) => {
+                let search = self.searches.get_mut(id);
+                search.and_then(|search| search.lookup.ask_again().then(|| search.request.clone()))
+            }
             Cause::Store(id) => {
                 self.searches.get_mut(id).and_then(|search| search.stored_request(pending.to))
             }
             Cause::Request(id) => self.requests.get(&id).filter(|request| P::may_repeat(request)).cloned(),
             cause => Some(self.own_request(cause)),
         };
-        // Over the quota an attempt counts as lost on the way.
+        // Over the quota, or the lookup's messages, an attempt counts as lost on the way.
         if let Some(request) = request
             && self.egress.take(self.now)
         {

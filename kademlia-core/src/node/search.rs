@@ -10,7 +10,9 @@ use super::searches::{Plan, Purpose, Search};
 use super::{Event, LookupOptions, Named, Node};
 use crate::contact::Contact;
 use crate::health::HealthLog;
-use crate::lookup::{Bounds, Effort, Lookup, LookupId, LookupLimit, LookupReport, Next, Rules, Vouched};
+use crate::lookup::{
+    Bounds, Effort, Gait, Lookup, LookupId, LookupLimit, LookupReport, Next, Rules, Vouched,
+};
 use crate::protocol::Protocol;
 use crate::publish::{Outcome, Publish};
 use crate::rpc::Cause;
@@ -62,10 +64,9 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         });
         let config = &self.config.lookup;
         let bounds = Bounds {
-            rules: self.rules(effort, &options),
-            alpha: self.alpha(effort, &options),
+            gait: self.gait(effort, &options),
             candidates: config.candidates,
-            messages: config.messages,
+            messages: if effort == Effort::Reinforced { config.reinforced_messages } else { config.messages },
             time: config.time,
             stagger: options
                 .stagger
@@ -76,6 +77,11 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         lookup.seed(self.starting_points(now, &target, paths));
         let search = Search { lookup, request, options, effort, purpose };
         self.searches.running.insert(id, Box::new(search));
+    }
+
+    /// How the lookup, or each of its paths, is walked.
+    fn gait(&self, effort: Effort, options: &LookupOptions) -> Gait {
+        Gait { rules: self.rules(effort, options), alpha: self.alpha(effort, options) }
     }
 
     /// Requests in flight on each path. Several paths together have about four times α, however many they are.
@@ -115,21 +121,20 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         vouch(&self.service, &self.health, contacts).collect()
     }
 
-    /// The first answer is in: what began as a plain lookup goes on as a hardened one.
+    /// The first answer is in: what began along one path goes on along several.
     fn reinforce(&mut self, now: Instant, id: LookupId) {
         let Some(search) = self.searches.running.get(&id) else { return };
         if search.effort != Effort::Reinforced || search.lookup.answers() == 0 {
             return;
         }
         let (target, options) = (search.lookup.target(), search.options);
-        let rules = self.rules(Effort::Hardened, &options);
-        let alpha = self.alpha(Effort::Hardened, &options);
+        let gait = self.gait(Effort::Hardened, &options);
         let paths = self.config.lookup.paths.max(1);
         // The first path began with the nearest.
         let seeds = self.starting_points(now, &target, paths).into_iter().skip(self.config.k);
         if let Some(search) = self.searches.running.get_mut(&id) {
             search.effort = Effort::Hardened;
-            search.lookup.reinforce(paths, alpha, rules, seeds);
+            search.lookup.reinforce(paths - 1, gait, seeds);
         }
     }
 
@@ -194,8 +199,8 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                     }
                     let Some(search) = self.searches.get_mut(id) else { return };
                     search.lookup.asked(now, &contact, path);
-                    let request = search.request.clone();
-                    self.ask(now, contact.addr, Some(contact.key), Cause::Lookup(id), request);
+                    let (request, repeats) = (search.request.clone(), search.lookup.repeats(path));
+                    self.ask_for(now, id, &contact, request, repeats);
                 }
                 Next::Wait => return,
                 Next::Done => self.end_lookup(now, id),

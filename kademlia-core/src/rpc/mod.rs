@@ -48,6 +48,17 @@ pub enum Cause {
     Keepalive,
 }
 
+/// Whom a request goes to, and why.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asking<K> {
+    pub(crate) to: SocketAddr,
+    /// The key that must answer; `None` for any.
+    pub(crate) expected: Option<K>,
+    pub(crate) cause: Cause,
+    /// Times that it is sent again.
+    pub(crate) retries: u8,
+}
+
 /// One outstanding request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pending<K> {
@@ -147,7 +158,7 @@ impl<K: Keyspace> Transactions<K> {
     /// Times that a request for this reason is sent again. A stranger, who may not have written to us, gets one packet
     /// (T4). An entry that misses one check is only in doubt and is checked again soon: more than one retry would be
     /// wasted on the dead.
-    fn retries(&self, cause: Cause) -> u8 {
+    pub(crate) fn retries(&self, cause: Cause) -> u8 {
         match cause {
             Cause::Verify => 0,
             Cause::Keepalive => self.config.retries.min(1),
@@ -176,14 +187,8 @@ impl<K: Keyspace> Transactions<K> {
     }
 
     /// Registers a request; the caller sends it under the id it gets. `None` if a limit is reached.
-    pub(crate) fn open(
-        &mut self,
-        now: Instant,
-        to: SocketAddr,
-        expected: Option<K>,
-        cause: Cause,
-        rng: &mut Rng,
-    ) -> Option<TransactionId> {
+    pub(crate) fn open(&mut self, now: Instant, asking: Asking<K>, rng: &mut Rng) -> Option<TransactionId> {
+        let Asking { to, expected, cause, retries } = asking;
         if !self.has_room(to.ip()) {
             return None;
         }
@@ -202,7 +207,7 @@ impl<K: Keyspace> Transactions<K> {
             first_sent: now,
             sent: now,
             attempt: 0,
-            retries: self.retries(cause),
+            retries,
             phase: Phase::Waiting,
             due,
         };

@@ -17,6 +17,10 @@ fn address(host: u8) -> SocketAddr {
     SocketAddr::from(([198, 51, 100, host], 6881))
 }
 
+fn asking(transactions: &Transactions<K>, host: u8, expected: Option<K>, cause: Cause) -> Asking<K> {
+    Asking { to: address(host), expected, cause, retries: transactions.retries(cause) }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Open {
@@ -82,7 +86,7 @@ proptest! {
                 Step::Open { host, key } => {
                     let to_host = open.values().filter(|known| known.host == host).count();
                     let cause = Cause::Request(RequestId::from(u64::from(host)));
-                    let id = transactions.open(now, address(host), key.map(key_of), cause, &mut rng);
+                    let id = transactions.open(now, asking(&transactions, host, key.map(key_of), cause), &mut rng);
                     prop_assert_eq!(id.is_some(), open.len() < 8 && to_host < 3);
                     if let Some(id) = id.and_then(|id| id.number()) {
                         prop_assert!(open.insert(id, Known { host, key, sends: 1 }).is_none(), "P15: id reused");
@@ -156,7 +160,8 @@ fn p15_ids_are_spread_evenly_and_say_nothing_about_the_next() {
     let mut counts = [0_u32; 256];
     let (mut sum_xy, mut previous) = (0.0, 0.0);
     for _ in 0..DRAWS {
-        let id = transactions.open(Instant::ZERO, address(1), None, Cause::Join, &mut rng).unwrap();
+        let id =
+            transactions.open(Instant::ZERO, asking(&transactions, 1, None, Cause::Join), &mut rng).unwrap();
         transactions.cancel(Cause::Join);
         counts[usize::from(id.as_bytes()[0])] += 1;
         let unit = f64::from(id.number().unwrap()) / f64::from(u32::MAX) - 0.5;
@@ -175,7 +180,7 @@ fn p15_ids_are_spread_evenly_and_say_nothing_about_the_next() {
 fn t5_ten_million_forged_replies_from_the_right_endpoint_find_no_id() {
     let mut rng = Rng::from_seed([9; 32]);
     let mut transactions: Transactions<K> = Transactions::new(Config::default().rpc);
-    transactions.open(Instant::ZERO, address(1), None, Cause::Join, &mut rng).unwrap();
+    transactions.open(Instant::ZERO, asking(&transactions, 1, None, Cause::Join), &mut rng).unwrap();
     let mut forger = Rng::from_number(1);
     let mut accepted = 0;
     for _ in 0..10_000_000 {
@@ -190,7 +195,7 @@ fn a_late_answer_counts_a_retry_comes_then_failure() {
     let config = RpcConfig { retries: 1, ..Config::default().rpc };
     let mut rng = Rng::from_number(3);
     let mut transactions: Transactions<K> = Transactions::new(config);
-    let id = transactions.open(Instant::ZERO, address(1), None, Cause::Join, &mut rng).unwrap();
+    let id = transactions.open(Instant::ZERO, asking(&transactions, 1, None, Cause::Join), &mut rng).unwrap();
     let mut seen = Vec::new();
     while let Some(due) = transactions.poll_timeout() {
         while let Some(expiry) = transactions.expire(due) {
@@ -205,7 +210,7 @@ fn a_late_answer_counts_a_retry_comes_then_failure() {
         }
     }
     assert_eq!(seen, ["stalled", "again", "failed"]);
-    let id = transactions.open(Instant::ZERO, address(1), None, Cause::Join, &mut rng).unwrap();
+    let id = transactions.open(Instant::ZERO, asking(&transactions, 1, None, Cause::Join), &mut rng).unwrap();
     let stalled_at = transactions.poll_timeout().unwrap();
     assert!(matches!(transactions.expire(stalled_at), Some(Expiry::Stalled(_))));
     let (_, round_trip) = transactions.accept(stalled_at, address(1), id, None).unwrap();

@@ -37,7 +37,7 @@ fn fs_d3_an_answer_within_the_pause_saves_the_next_launch() {
 
 #[test]
 fn fs_d3_healthy_peers_first_and_bad_ones_as_the_last_resort() {
-    let bounds = Bounds { rules: Rules { healthy_first: true, ..RULES }, alpha: 1, ..BOUNDS };
+    let bounds = Bounds { gait: Gait { rules: Rules { healthy_first: true, ..RULES }, alpha: 1 }, ..BOUNDS };
     let healths = [Health::Bad, Health::Unknown, Health::Good, Health::Unknown, Health::Good, Health::Good];
     let seeds =
         || (1..).zip(healths).map(|(n, health)| Vouched { contact: contact(n), bound: false, health });

@@ -1,6 +1,6 @@
 //! Several paths, in a network in which anybody names anybody: P24, P29.
 
-use proptest::prelude::{ProptestConfig, prop_assert, proptest};
+use proptest::prelude::{ProptestConfig, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
 
@@ -27,11 +27,12 @@ proptest! {
     #[test]
     fn p24_p29_a_path_asks_only_whom_its_own_nodes_named_and_nobody_is_asked_twice(
         hosts in 1..200_u16, target: u16, seed: u64, paths in 1..9_usize, k in 1..5_usize,
-        bound: bool, late: bool,
+        bound: bool, late: bool, messages in 1..400_usize,
     ) {
         let mut rng = Rng::from_number(seed);
         let rules = Rules { k, bound, radius: u64::MAX >> 4, most: 2 * k, per_subnet: 1, per_wide_subnet: 4, healthy_first: false };
-        let bounds = Bounds { rules, ..BOUNDS };
+        let gait = Gait { rules, ..BOUNDS.gait };
+        let bounds = Bounds { gait, messages, ..BOUNDS };
         let begun = if late { 1 } else { paths };
         let mut lookup = Lookup::new(Instant::ZERO, contact(target).key, begun, bounds);
         let mut told: Vec<Told> = (0..begun).map(|_| Told::default()).collect();
@@ -51,9 +52,10 @@ proptest! {
                     let answered = told.iter().any(|told| told.answered.iter().any(|one| one.key == next.key));
                     let awaited = flying.iter().any(|(one, ..)| one.key == next.key);
                     prop_assert!(!answered && !awaited, "P24: {next:?}");
+                    prop_assert_eq!(lookup.repeats(path), path < begun);
                     lookup.asked(Instant::ZERO, &next, path);
                     told[path].in_flight += 1;
-                    prop_assert!(told[path].in_flight <= bounds.alpha);
+                    prop_assert!(told[path].in_flight <= gait.alpha);
                     asked.push(next);
                     flying.push((next, path, false));
                 }
@@ -84,9 +86,7 @@ proptest! {
                         for (at, start) in further.iter().enumerate().filter(|_| paths > 1) {
                             told[1 + at % (paths - 1)].contacts.insert(*start);
                         }
-                        if paths > 1 {
-                            lookup.reinforce(paths, bounds.alpha, rules, further.into_iter().map(Vouched::from));
-                        }
+                        lookup.reinforce(paths - 1, gait, further.into_iter().map(Vouched::from));
                     }
                 }
             }
@@ -101,4 +101,36 @@ proptest! {
         }
         prop_assert!(lookup.report(Instant::ZERO, K).messages <= bounds.messages, "P23");
     }
+}
+
+#[test]
+fn p23_companions_leave_half_of_the_messages_to_whom_they_accompany() {
+    let hosts = |numbers: core::ops::Range<u16>| numbers.map(|n| Vouched::from(contact(n)));
+    let mut lookup = Lookup::new(Instant::ZERO, contact(0).key, 1, Bounds { messages: 20, ..BOUNDS });
+    lookup.seed(hosts(1..3));
+    lookup.reinforce(2, Gait { alpha: 100, ..BOUNDS.gait }, hosts(100..200));
+    let mut asked = [0; 3];
+    let mut ask_all = |lookup: &mut Lookup<Key2>, answer: &dyn Fn(usize) -> bool| {
+        while let Next::Ask(next, path) = lookup.next(Instant::ZERO) {
+            lookup.asked(Instant::ZERO, &next, path);
+            asked[path] += 1;
+            if answer(path) {
+                lookup.answer(next.addr, []);
+            } else if path > 0 {
+                lookup.failed(next.addr);
+            }
+        }
+        asked
+    };
+    let [own, companions @ ..] = ask_all(&mut lookup, &|_| false);
+    assert_eq!((own, companions.iter().sum::<usize>()), (2, 10), "the first path waits");
+    lookup.answer(contact(1).addr, hosts(3..5));
+    let [own, companions @ ..] = ask_all(&mut lookup, &|_| false);
+    assert_eq!((own, companions.iter().sum::<usize>()), (4, 10), "it goes on and they do not");
+    for n in 2..5 {
+        lookup.answer(contact(n).addr, []);
+    }
+    let [own, companions @ ..] = ask_all(&mut lookup, &|_| true);
+    assert_eq!((own, companions.iter().sum::<usize>()), (4, 16), "and have what is left once it is done");
+    assert_eq!(lookup.report(Instant::ZERO, K).messages, 20);
 }
