@@ -44,6 +44,17 @@ run "gate-worn-reinforced" --scenario worn "${gate[@]}" --reader reinforced
 run "gate-churning" --scenario churning "${gate[@]}"
 run "gate-natted" --scenario natted "${gate[@]}"
 
+# What an attacker achieves against the default search and a hardened one (T1, T2): 500 announcements each.
+attacked=(--nodes 10000 --trials 500)
+for reader in reinforced hardened; do
+    for subnets in 1 8 20 64; do
+        run "attack-$subnets-subnets-$reader" --scenario eclipse "${attacked[@]}" --attack "subnets:$subnets" --reader "$reader"
+    done
+    for share in 10 20; do
+        run "attack-$share-percent-$reader" --scenario collusion "${attacked[@]}" --attack "share:0.$share" --reader "$reader"
+    done
+done
+
 # How long it takes, and what a timeout that learns nothing from round trips would have needed.
 for reader in plain reinforced; do
     run "time-adaptive-$reader" --scenario distant "${gate[@]}" --reader "$reader"
@@ -63,19 +74,21 @@ run "swarm" --swarm --seeds 200 --nodes 100
 # The tests at full size, and those that are too long for every change: what the faults and attacks T1 to T23 come to.
 tests() {
     # Builds say nothing about the node, and how long a test took nothing about others' machines.
-    cargo test --release --workspace --locked "$@" -- --ignored --nocapture 2>&1 |
+    cargo test --release --workspace --locked "$@" 2>&1 |
         grep -vE '^ *(Compiling|Finished|Running|Locking)|has been running for over|^$'
     return "${PIPESTATUS[0]}"
 }
 suite() {
     local name=$1
     shift
-    log "$name" "cargo test --release --workspace --locked $* -- --ignored --nocapture" tests "$@"
+    log "$name" "cargo test --release --workspace --locked $*" tests "$@"
 }
-suite "full-resilience" --test resilience
-suite "full-simulation" --test simulation
-suite "full-kit" --test kit
-suite "overlays" --test overlay
+suite "full-resilience" --test resilience -- --ignored --nocapture
+# The storm of 1,000 nodes takes as long as all the others.
+suite "full-simulation" --test simulation -- --ignored --nocapture --skip t23_p22_a_thousand
+suite "full-storm" --test simulation -- --ignored --nocapture t23_p22_a_thousand
+suite "full-kit" --test kit -- --ignored --nocapture
+suite "overlays" --test overlay -- --ignored --nocapture
 
 case "$pattern" in cost-1000000*)
     for reader in plain dense reinforced; do

@@ -105,7 +105,7 @@ pub use stored::Stored;
 pub use sweep::{Collected, Sweep};
 pub use topic::{PublishError, Subscription};
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -279,6 +279,23 @@ impl Dht {
     /// [`Closed`] if it was shut down.
     pub async fn add_contacts(&self, contacts: Vec<Contact<Key<20>>>) -> Result<(), Closed> {
         self.inner.handle.add_contacts(contacts).await
+    }
+
+    /// Has nothing more to do with this address: it is sent nothing and not heard. The peers and items that it has left
+    /// here stay for their time.
+    ///
+    /// # Errors
+    /// [`Closed`] if it was shut down.
+    pub async fn block(&self, ip: IpAddr) -> Result<(), Closed> {
+        self.inner.handle.block(ip).await
+    }
+
+    /// Undoes [`block`](Self::block).
+    ///
+    /// # Errors
+    /// [`Closed`] if it was shut down.
+    pub async fn unblock(&self, ip: IpAddr) -> Result<(), Closed> {
+        self.inner.handle.unblock(ip).await
     }
 
     /// The addresses the node's sockets are bound to.

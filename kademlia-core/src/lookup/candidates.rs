@@ -205,6 +205,13 @@ impl<K: Keyspace> Candidates<K> {
         }
     }
 
+    /// Never asks this contact.
+    pub(super) fn refuse(&mut self, contact: &Contact<K>) {
+        if let Ok(at) = self.find(contact) {
+            self.strike(at);
+        }
+    }
+
     fn strike(&mut self, at: usize) {
         if let Some(candidate) = self.list.get_mut(at) {
             candidate.state = State::Struck;

@@ -282,6 +282,13 @@ impl<K: Keyspace> Lookup<K> {
         self.exhausted = true;
     }
 
+    /// The contact, which the path would ask next, must not be asked.
+    pub(crate) fn refuse(&mut self, contact: &Contact<K>, path: usize) {
+        if let Some(path) = self.paths.get_mut(path) {
+            path.candidates.refuse(contact);
+        }
+    }
+
     /// The contact was asked on behalf of the path.
     pub(crate) fn asked(&mut self, now: Instant, contact: &Contact<K>, path: usize) {
         let companion = path >= self.begun;

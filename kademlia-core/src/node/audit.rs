@@ -21,8 +21,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.table.check()?;
         self.transactions.check()?;
         self.searches.check(self.config.lookup.waiting)?;
-        let reach = self.config.reach;
-        let filtered = |entry: &Entry<P::Key>| !reach.admits(entry.contact().addr);
+        let filtered = |entry: &Entry<P::Key>| !self.admits(entry.contact().addr);
         if self.table.iter().any(filtered) {
             return Err("an address that must not be spoken to is in the table");
         }

@@ -49,7 +49,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     ) {
         let now = self.advance(now);
         self.counters.received += 1;
-        if !self.config.reach.admits(from) {
+        if !self.admits(from) {
             self.counters.unroutable += 1;
             return;
         }
@@ -81,7 +81,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.counters.malformed += 1;
         if let Malformed::Request { transaction, code, text } = malformed
             && !self.config.read_only
-            && self.config.reach.admits(from)
+            && self.admits(from)
             && self.inbound.take(now, from.ip())
         {
             self.reply(from, true, transaction, Reply::Error { code, text: text.into() });

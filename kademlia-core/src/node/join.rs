@@ -2,7 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use super::searches::Purpose;
@@ -79,6 +79,11 @@ impl<K> Join<K> {
     pub(super) fn add_contacts(&mut self, contacts: impl Iterator<Item = Contact<K>>) {
         let room = REMEMBERED.saturating_sub(self.remembered.len());
         self.remembered.extend(contacts.take(room));
+    }
+
+    pub(super) fn forget(&mut self, ip: IpAddr) {
+        self.routers.retain(|router| router.ip() != ip);
+        self.remembered.retain(|contact| contact.addr.ip() != ip);
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -229,8 +234,8 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     /// who is there; on a network, only [`add_contacts`](Self::add_contacts) asks them first.
     pub fn preload(&mut self, now: Instant, contacts: &[Contact<P::Key>]) {
         let now = self.advance(now);
-        for contact in contacts.iter().filter(|contact| self.config.reach.admits(contact.addr)) {
-            if self.service.admit(contact) == Admission::Eligible {
+        for contact in contacts {
+            if self.admits(contact.addr) && self.service.admit(contact) == Admission::Eligible {
                 self.table.answered(now, *contact, None);
             }
         }

@@ -194,6 +194,6 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
 
     /// Whether somebody at this address may be asked on the word of others: not at our own, as far as we know it (T13).
     pub(super) fn may_ask(&self, addr: SocketAddr) -> bool {
-        self.config.reach.admits(addr) && self.external() != Some(addr)
+        self.admits(addr) && self.external() != Some(addr)
     }
 }

@@ -1,6 +1,7 @@
 //! One Kademlia node: the engine.
 
 mod audit;
+mod blocked;
 mod event;
 mod hearing;
 mod inbound;
@@ -15,10 +16,10 @@ mod tasks;
 
 pub use event::{Answered, Counters, Event, Failure, LookupOptions};
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use crate::config::Config;
 use crate::contact::{Contact, Contacts};
@@ -82,6 +83,8 @@ pub struct Node<P: Protocol, S = ReadOnly> {
     sizes: Sizes,
     hearing: Hearing<P::Key>,
     health: HealthLog,
+    /// By the user.
+    blocked: BTreeSet<IpAddr>,
     /// What the service does of its own accord.
     tasks: Tasks<P>,
     /// Contacts of the other address family that replies have named since they were last taken.
@@ -125,6 +128,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             sizes: Sizes::default(),
             hearing: Hearing::default(),
             health: HealthLog::new(config.health),
+            blocked: BTreeSet::new(),
             tasks: Tasks::new(),
             foreign: Vec::new(),
             seek_foreign: false,
@@ -186,8 +190,8 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     /// answers, then looks up the own key and fills the table. Lookups made meanwhile wait for its end.
     pub fn bootstrap(&mut self, now: Instant, routers: &[SocketAddr]) {
         let now = self.advance(now);
-        let usable = routers.iter().filter(|router| self.config.reach.admits(**router));
-        let added = self.join.add_routers(usable.copied(), self.config.bootstrap.routers);
+        let usable: Vec<_> = routers.iter().copied().filter(|router| self.admits(*router)).collect();
+        let added = self.join.add_routers(usable.into_iter(), self.config.bootstrap.routers);
         if added || !self.join.is_done() {
             self.start_joining(now, added);
         }
@@ -196,8 +200,8 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     /// Joins through contacts remembered from an earlier run. They are asked before they are trusted.
     pub fn add_contacts(&mut self, now: Instant, contacts: &[Contact<P::Key>]) {
         let now = self.advance(now);
-        let usable = contacts.iter().filter(|contact| self.config.reach.admits(contact.addr));
-        self.join.add_contacts(usable.copied());
+        let usable: Vec<_> = contacts.iter().copied().filter(|contact| self.admits(contact.addr)).collect();
+        self.join.add_contacts(usable.into_iter());
         self.start_joining(now, !contacts.is_empty());
     }
 
@@ -267,7 +271,9 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
 
     /// Answers a request that the service deferred.
     pub fn respond(&mut self, ticket: Ticket, response: P::Response) {
-        self.reply(ticket.to, true, ticket.transaction, crate::service::Reply::Response(response));
+        if self.admits(ticket.to) {
+            self.reply(ticket.to, true, ticket.transaction, crate::service::Reply::Response(response));
+        }
     }
 
     /// Ends a lookup or a publish without an event, and frees all it held (P30).

@@ -99,7 +99,9 @@ impl Observed {
             self.calm();
             return None;
         }
-        self.against = self.against.saturating_add(1);
+        // As long as too few have voted, there is nothing to be against.
+        let enough = self.agreed.is_some() || self.votes.len() >= self.config.quorum;
+        self.against = self.against.saturating_add(enough.into());
         if let Some(agreed) = self.agreed.filter(|_| self.against >= DISOWNED) {
             self.votes.retain(|(_, vote)| vote.get().ip() != agreed.ip());
         }
@@ -107,9 +109,9 @@ impl Observed {
             return None;
         }
         let agreeing = self.votes.iter().filter(|(_, vote)| vote.get().ip() == seen.ip()).count();
-        let enough = self.votes.len() >= self.config.quorum
+        let agreed = self.votes.len() >= self.config.quorum
             && agreeing.saturating_mul(100) > self.votes.len().saturating_mul(self.config.percent);
-        if !enough {
+        if !agreed {
             return None;
         }
         self.agreed = Some(seen);

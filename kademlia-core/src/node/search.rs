@@ -192,6 +192,12 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                 return self.step_store(now, id);
             }
             match search.lookup.next(now) {
+                // Named before it was blocked.
+                Next::Ask(contact, path) if !self.admits(contact.addr) => {
+                    if let Some(search) = self.searches.get_mut(id) {
+                        search.lookup.refuse(&contact, path);
+                    }
+                }
                 Next::Ask(contact, path) => {
                     // What has no room now gets it when an outstanding request ends, and then every search steps again.
                     if !self.may_send(now, contact.addr.ip()) {
@@ -247,6 +253,10 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                 break;
             }
             let Some((holder, request)) = self.publish_mut(id).and_then(Publish::take) else { break };
+            if !self.admits(holder.addr) {
+                self.settle(id, holder.addr, Outcome::NoAnswer);
+                continue;
+            }
             self.ask(now, holder.addr, Some(holder.key), Cause::Store(id), request);
         }
         if let Some(stored) = self.publish_mut(id).and_then(Publish::finish) {

@@ -69,7 +69,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         expected: Option<P::Key>,
         request: P::Request,
     ) {
-        let sendable = self.config.reach.admits(to);
+        let sendable = self.admits(to);
         if sendable && self.ask(now, to, expected, Cause::Request(id), request.clone()) {
             self.requests.insert(id, request);
         } else {

@@ -9,6 +9,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::*;
 use crate::key::{Key, Keyspace};
@@ -259,6 +260,50 @@ fn p30_a_cancelled_lookup_leaves_nothing_behind() {
     let (to, asked) = sent(&mut node).remove(0);
     node.handle_message(Instant::ZERO, to, response(&asked, 1, Vec::new()));
     assert_eq!(events(&mut node), []);
+}
+
+#[test]
+fn p20_a_blocked_address_is_sent_nothing_and_what_was_asked_of_it_fails() {
+    let mut node = engine(Config::default());
+    for host in 1..=10 {
+        node.request(Instant::ZERO, address(host), None, Ask::Ping);
+        let (to, ping) = sent(&mut node).remove(0);
+        node.handle_message(Instant::ZERO, to, response(&ping, host, Vec::new()));
+    }
+    events(&mut node);
+    let (now, target) = (Instant::from_secs(1), Key::ZERO);
+    let asked = node.request(now, address(9), None, Ask::Ping);
+    node.lookup(now, target, Ask::Near(target), LookupOptions::default()).unwrap();
+    let first: Vec<_> = sent(&mut node).into_iter().filter(|(to, _)| *to == address(1)).collect();
+    for host in [1, 5, 9] {
+        node.block(now, address(host).ip());
+    }
+    assert_eq!(node.table().len(), 7);
+    let failed = Event::Requested { request: asked, result: Err(Failure::TimedOut) };
+    assert_eq!(events(&mut node), [failed]);
+    // Nobody listens to it, and it is asked no more, whoever names it.
+    node.handle_message(now, address(1), response(&first[0].1, 1, vec![contact(2)]));
+    node.handle_message(now, address(1), request(1, Ask::Ping));
+    let mut asked = Vec::new();
+    for second in 1..30 {
+        for (to, message) in sent(&mut node) {
+            asked.push(to);
+            let host = (0..=255).find(|host| address(*host) == to).unwrap();
+            node.handle_message(now, to, response(&message, host, vec![contact(1), contact(5), contact(11)]));
+        }
+        node.handle_timeout(now + Duration::from_secs(second));
+    }
+    assert!(asked.contains(&address(11)) && ![1, 5, 9].map(address).iter().any(|gone| asked.contains(gone)));
+    let report = events(&mut node).into_iter().find_map(|event| match event {
+        Event::LookupDone { report, .. } => Some(report),
+        _ => None,
+    });
+    assert!(report.unwrap().complete);
+    assert_eq!(node.request(now, address(5), None, Ask::Ping), RequestId::from(node.next_id));
+    assert!(matches!(events(&mut node)[..], [Event::Requested { result: Err(Failure::NotSent), .. }]));
+    assert!(node.unblock(address(5).ip()) && !node.unblock(address(5).ip()));
+    node.request(now, address(5), None, Ask::Ping);
+    assert_eq!(sent(&mut node).pop().map(|(to, _)| to), Some(address(5)));
 }
 
 #[test]

@@ -287,8 +287,20 @@ impl<K: Keyspace> Transactions<K> {
 
     /// The system says that `addr` cannot be reached: requests to it, and no others (P16), stop waiting for this attempt.
     pub(crate) fn unreachable(&mut self, now: Instant, addr: SocketAddr) {
+        self.cut_short(now, |pending| pending.to == addr);
+    }
+
+    /// Nothing more is sent to `ip`: requests to it fail when deadlines are next looked at.
+    pub(crate) fn abandon(&mut self, now: Instant, ip: IpAddr) {
+        for pending in self.pending.values_mut().filter(|pending| pending.to.ip() == ip) {
+            pending.retries = pending.attempt;
+        }
+        self.cut_short(now, |pending| pending.to.ip() == ip);
+    }
+
+    fn cut_short(&mut self, now: Instant, whose: impl Fn(&Pending<K>) -> bool) {
         for (id, pending) in &mut self.pending {
-            if pending.to == addr && pending.due > now {
+            if whose(pending) && pending.due > now {
                 self.deadlines.remove(&(pending.due, *id));
                 pending.phase = Phase::Stalled;
                 pending.due = now;

@@ -1,6 +1,6 @@
 //! The cloneable door to a driver.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -83,6 +83,26 @@ impl<P: Protocol, S: Service<P> + Send + 'static> Handle<P, S> {
         receiver.await.map_err(|_| Closed)
     }
 
+    /// Runs `work` on the nodes again and again, first after one `period`, for as long as the driver runs. Like every handle
+    /// it keeps the driver running: abort its task when the others are dropped.
+    pub async fn every(
+        self,
+        period: Duration,
+        mut work: impl FnMut(&mut Shell<P, S>, Instant) + Send + 'static,
+    ) {
+        loop {
+            tokio::time::sleep(period).await;
+            let done = self.with(move |shell, now| {
+                work(shell, now);
+                work
+            });
+            match done.await {
+                Ok(again) => work = again,
+                Err(Closed) => return,
+            }
+        }
+    }
+
     /// Starts joining through these routers, each through the node of its family.
     ///
     /// # Errors
@@ -101,6 +121,32 @@ impl<P: Protocol, S: Service<P> + Send + 'static> Handle<P, S> {
                 if !own.is_empty() {
                     node.add_contacts(now, &own);
                 }
+            }
+        })
+        .await
+    }
+
+    /// Has the nodes have nothing more to do with this address; see [`Node::block`](crate::Node::block).
+    ///
+    /// # Errors
+    /// [`Closed`] if the driver has stopped.
+    pub async fn block(&self, ip: IpAddr) -> Result<(), Closed> {
+        self.with(move |shell, now| {
+            for node in shell.stack.nodes_mut() {
+                node.block(now, ip);
+            }
+        })
+        .await
+    }
+
+    /// Undoes [`block`](Self::block).
+    ///
+    /// # Errors
+    /// [`Closed`] if the driver has stopped.
+    pub async fn unblock(&self, ip: IpAddr) -> Result<(), Closed> {
+        self.with(move |shell, _| {
+            for node in shell.stack.nodes_mut() {
+                node.unblock(ip);
             }
         })
         .await

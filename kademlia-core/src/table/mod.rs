@@ -17,6 +17,7 @@ mod entry;
 mod maintenance;
 
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::ops::{ControlFlow, Range};
 use core::time::Duration;
 
@@ -143,6 +144,15 @@ impl<K: Keyspace> Table<K> {
         let config = self.config;
         if let Some(entry) = self.find(contact).and_then(|index| self.entries.get_mut(index)) {
             entry.unheard(now, &config);
+        }
+    }
+
+    /// Removes whoever is at `ip`, replacements too; other replacements take the places.
+    pub fn remove(&mut self, now: Instant, ip: IpAddr) {
+        let at_ip = |entry: &Entry<K>| entry.addr().get().ip() == ip;
+        self.replacements.retain(|waiting| !at_ip(waiting));
+        while let Some(gone) = self.entries.iter().position(at_ip).and_then(|index| self.take(index)) {
+            self.promote(now, gone.key());
         }
     }
 

@@ -44,6 +44,8 @@ enum Input {
     Bootstrap(u8),
     Contacts(Vec<u8>),
     CancelLast,
+    Block(u8),
+    Unblock(u8),
 }
 
 fn input() -> impl Strategy<Value = Input> {
@@ -64,6 +66,8 @@ fn input() -> impl Strategy<Value = Input> {
         1 => any::<u8>().prop_map(Input::Bootstrap),
         1 => few().prop_map(Input::Contacts),
         1 => proptest::strategy::Just(Input::CancelLast),
+        1 => any::<u8>().prop_map(Input::Block),
+        1 => any::<u8>().prop_map(Input::Unblock),
     ]
 }
 
@@ -129,6 +133,11 @@ impl Host {
                     node.cancel(now, id);
                 }
             }
+            // Few, so that the blocked ask and are named, and are unblocked, too.
+            Input::Block(host) => node.block(now, address(host % 32).ip()),
+            Input::Unblock(host) => {
+                node.unblock(address(host % 32).ip());
+            }
         }
     }
 
@@ -140,6 +149,7 @@ impl Host {
                 let Some((to, message)) = self.node.poll_message() else {
                     panic!("P6: no message for {cause:?}")
                 };
+                assert!(self.node.blocked().all(|ip| ip != to.ip()), "P20: {message:?} to {to}");
                 let replies = !matches!(message.body, Body::Request { .. });
                 assert_eq!(replies, cause == Cause::Reply, "P6: {message:?} because of {cause:?}");
                 packets += 1;
@@ -165,7 +175,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
-    fn p1_p2_p3_p4_p5_p6_p8_any_history_is_survived_bounded_and_repeatable(
+    fn p1_p2_p3_p4_p5_p6_p8_p20_any_history_is_survived_bounded_and_repeatable(
         history in proptest::collection::vec(input(), 1..80),
     ) {
         // Several lookups at once are no storm: with fewer paths the bound tells the two apart.

@@ -56,7 +56,7 @@ pub fn p42_a_record_is_read_until_it_expires_and_never_after<S: Storage<Key<1>, 
     assert_eq!(slots(&store, expires - tick), [0, 1]);
     assert_eq!(slots(&store, expires), [1]);
     assert!(store.has(expires, &key));
-    assert_eq!(slots(&store, expires + tick), []);
+    assert_eq!(slots(&store, expires + tick), Vec::<u8>::new());
     assert!(!store.has(expires + tick, &key));
     let mut keys = vec![];
     store.sample_keys(expires + tick, 9, &mut Rng::from_number(0), &mut keys);
@@ -65,7 +65,7 @@ pub fn p42_a_record_is_read_until_it_expires_and_never_after<S: Storage<Key<1>, 
     let renewed = expires + Duration::from_secs(60);
     assert_eq!(store.insert(expires - tick, key, Note::new(0, v4(0, 1)), renewed), Ok(Placed::Renewed));
     assert_eq!(slots(&store, renewed - tick), [0]);
-    assert_eq!(slots(&store, renewed), []);
+    assert_eq!(slots(&store, renewed), Vec::<u8>::new());
 }
 
 /// Of many records so many are read, and each once.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use kademlia_core::runtime::Shell;
 use kademlia_core::{Family, Instant, Storage};
-use tokio::time::sleep;
 
 use super::KvHandle;
 use crate::pair::Pair;
-use crate::protocol::Id;
+use crate::protocol::{Id, KeyValue};
+use crate::service::KvService;
 use crate::wall::Wall;
 
 /// How often the service's calendar is compared. The engine's clock stands still while the machine sleeps, and does not
@@ -35,18 +36,12 @@ impl WallClock {
     where
         St: Storage<Id, Pair> + Send + 'static,
     {
-        loop {
-            sleep(PERIOD).await;
-            let clock = self.clone();
-            let set = handle.with(move |shell, now| {
-                if let Some(node) = shell.stack.node_mut(family) {
-                    node.service_mut().set_wall(now, clock.wall(now));
-                }
-            });
-            if set.await.is_err() {
-                return;
+        let set = move |shell: &mut Shell<KeyValue, KvService<St>>, now| {
+            if let Some(node) = shell.stack.node_mut(family) {
+                node.service_mut().set_wall(now, self.wall(now));
             }
-        }
+        };
+        handle.every(PERIOD, set).await;
     }
 }
 

@@ -5,9 +5,8 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use kademlia_core::runtime::Handle;
+use kademlia_core::runtime::{Handle, Shell};
 use kademlia_core::{Family, Key, Storage};
-use tokio::time::sleep;
 
 use crate::protocol::SignedRecords;
 use crate::record::StoredRecord;
@@ -32,18 +31,12 @@ impl WallClock {
     where
         S: Storage<Key<32>, StoredRecord> + Send + 'static,
     {
-        loop {
-            sleep(PERIOD).await;
-            let clock = self.clone();
-            let set = handle.with(move |shell, now| {
-                if let Some(node) = shell.stack.node_mut(family) {
-                    node.service_mut().set_clock(now, Clock::new(now, clock.read()));
-                }
-            });
-            if set.await.is_err() {
-                return;
+        let set = move |shell: &mut Shell<SignedRecords, RecordsService<S>>, now| {
+            if let Some(node) = shell.stack.node_mut(family) {
+                node.service_mut().set_clock(now, Clock::new(now, self.read()));
             }
-        }
+        };
+        handle.every(PERIOD, set).await;
     }
 }
 
