@@ -141,6 +141,11 @@ impl<K: Keyspace> Candidates<K> {
                 _ => return,
             }
         }
+        if self.list.len() == self.list.capacity() {
+            // Doubled, but never beyond the limit: a lookup is mostly these.
+            let further = self.list.len().max(4).min(self.limit.saturating_sub(self.list.len()));
+            self.list.reserve_exact(further);
+        }
         let Contact { key, addr } = contact;
         let distance = (self.target.head() ^ key.head()).to_be_bytes();
         let (addr, state) = (CompactAddr::new(addr), State::Fresh);

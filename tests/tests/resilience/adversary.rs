@@ -221,7 +221,11 @@ fn endure(seed: u64) -> (usize, usize) {
     assert!(report.took <= limits.lookup.time, "P23, seed {seed}: {report:?}");
     assert!(world.field.now.since(begun) <= limits.lookup.time + Duration::from_secs(6) * 25, "seed {seed}");
     assert_eq!(world.messages, report.messages, "seed {seed}: what it says it took");
-    assert!(world.messages <= limits.lookup.messages, "P23, seed {seed}: {} messages", world.messages);
+    let most = match effort {
+        Effort::Reinforced => limits.lookup.reinforced_messages,
+        _ => limits.lookup.messages,
+    };
+    assert!(world.messages <= most, "P23, seed {seed}: {} messages", world.messages);
     let attempts = u32::from(limits.rpc.retries) + 1;
     let mut by_address = BTreeMap::new();
     for ((id, addr, _), count) in &world.asked {

@@ -42,7 +42,7 @@ fn a_small_network_keeps_what_it_is_told() {
     gate("healthy, 500 nodes", &small(preset("healthy")), 1_000);
     gate("worn, 500 nodes", &small(preset("worn")), 1_000);
     gate("churning, 500 nodes", &small(preset("churning")), 1_000);
-    noticed(&gate("eclipse, 500 nodes", &small(preset("eclipse")), 1_000));
+    noticed(&gate("eclipse, 500 nodes", &small(preset("eclipse")), 1_000), 80);
 }
 
 #[test]
@@ -61,11 +61,12 @@ fn every_place(name: &str, outcome: &Outcome, least: usize) {
     }
 }
 
-/// The counter for improbable closeness saw what nearly every search was up against.
-fn noticed(outcome: &Outcome) {
+/// The counter for improbable closeness saw what so many searches of a hundred were up against: nearly all, in a large
+/// network. In a small one eight attackers are hardly four times as dense, and one lost answer hides them.
+fn noticed(outcome: &Outcome, least: usize) {
     let Outcome { crowded, trials, .. } = *outcome;
     println!("{crowded} of {trials} searches noticed the crowd");
-    assert!(crowded * 100 >= 95 * trials, "{crowded} of {trials} noticed the crowd");
+    assert!(crowded * 100 >= least * trials, "{crowded} of {trials} noticed the crowd");
 }
 
 #[test]
@@ -115,12 +116,12 @@ fn t1_a_crowd_around_a_key_hides_nothing() {
     let eclipse =
         |subnets, reader| Scenario { attack: Attack::Subnets(subnets), reader, ..preset("eclipse") };
     gate("1 /24, dense search", &eclipse(1, Effort::Dense), 999);
-    noticed(&gate("8 /24s, dense search", &eclipse(8, Effort::Dense), 900));
+    noticed(&gate("8 /24s, dense search", &eclipse(8, Effort::Dense), 900), 95);
     let hardened = gate("8 /24s, hardened", &eclipse(8, Effort::Hardened), 999);
     assert!(hardened.searches.messages.p99 <= 400 && hardened.announcements.messages.p99 <= 400);
-    noticed(&hardened);
-    noticed(&gate("20 /24s, hardened", &eclipse(20, Effort::Hardened), 990));
-    noticed(&gate("64 /24s, hardened (reported)", &eclipse(64, Effort::Hardened), 0));
+    noticed(&hardened, 95);
+    noticed(&gate("20 /24s, hardened", &eclipse(20, Effort::Hardened), 990), 95);
+    noticed(&gate("64 /24s, hardened (reported)", &eclipse(64, Effort::Hardened), 0), 95);
 }
 
 #[test]
