@@ -86,6 +86,7 @@ suite() {
 suite "full-resilience" --test resilience -- --ignored --nocapture
 # The storm of 1,000 nodes takes as long as all the others.
 suite "full-simulation" --test simulation -- --ignored --nocapture --skip t23_p22_a_thousand
+suite "full-address" --test simulation -- --include-ignored --nocapture t15_
 suite "full-storm" --test simulation -- --ignored --nocapture t23_p22_a_thousand
 suite "full-kit" --test kit -- --ignored --nocapture
 suite "overlays" --test overlay -- --ignored --nocapture
