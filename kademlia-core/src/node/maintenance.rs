@@ -77,8 +77,8 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.maintenance.due = next.map(|due| due.max(now + self.rng.jittered(PACE)));
     }
 
-    /// Whom to ask for its word on our address, if it is time to (T15): who would be asked next anyway; in a dispute, anybody
-    /// of the table, since those who came together would be asked together, or nobody, since a lookup asks strangers.
+    /// Whom to ask for its word on our address, if it is time to (T15): whoever was asked the longest ago, and would be
+    /// asked next anyway; nobody where a lookup asks strangers instead.
     fn next_voter(&mut self, now: Instant) -> Option<Contact<P::Key>> {
         self.observed.due().filter(|due| *due <= now)?;
         self.observed.asked(now);

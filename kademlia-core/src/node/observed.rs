@@ -145,6 +145,14 @@ mod tests {
         SocketAddr::from(([50, 0, 0, n], 6881))
     }
 
+    fn agreed_by_thirty() -> Observed {
+        let mut observed = Observed::new(Config::default().observed);
+        for n in 0..30 {
+            observed.vote(Instant::ZERO, voter(n), seen(1));
+        }
+        observed
+    }
+
     #[test]
     fn t15_twelve_networks_must_agree_and_one_network_votes_once() {
         let mut observed = Observed::new(Config::default().observed);
@@ -179,10 +187,7 @@ mod tests {
 
     #[test]
     fn t15_who_is_denied_by_everybody_asks_faster_and_then_strangers_and_ever_less_in_vain() {
-        let mut observed = Observed::new(Config::default().observed);
-        for n in 0..30 {
-            observed.vote(Instant::ZERO, voter(n), seen(1));
-        }
+        let mut observed = agreed_by_thirty();
         let day = Instant::from_secs(86_400);
         let pauses = (0..14).map(|n| {
             let (address, strangers) = (seen(2 + n % 2), observed.wants_strangers(day));
@@ -207,10 +212,7 @@ mod tests {
 
     #[test]
     fn t15_old_votes_do_not_outlive_their_address_where_few_networks_are_left_to_ask() {
-        let mut observed = Observed::new(Config::default().observed);
-        for n in 0..30 {
-            observed.vote(Instant::ZERO, voter(n), seen(1));
-        }
+        let mut observed = agreed_by_thirty();
         // Ten of the thirty are gone, and one of the others lies.
         let day = Instant::from_secs(86_400);
         let told: Vec<_> = (0..60)

@@ -6,7 +6,6 @@ use core::net::{IpAddr, SocketAddr};
 use super::{Event, Failure, Node};
 use crate::contact::Contact;
 use crate::health::Health;
-use crate::lookup::LookupId;
 use crate::message::{Body, Message, TransactionId};
 use crate::protocol::Protocol;
 use crate::rpc::{Asking, Cause, Expiry, Pending, RequestId};
@@ -55,25 +54,11 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         request: P::Request,
     ) -> bool {
         let retries = self.transactions.retries(cause);
-        self.ask_repeatedly(now, Asking { to, expected, cause, retries }, request)
+        self.ask_as(now, Asking { to, expected, cause, retries }, request)
     }
 
-    /// Asks a contact on behalf of a lookup, again if it is to be repeated.
-    pub(super) fn ask_for(
-        &mut self,
-        now: Instant,
-        lookup: LookupId,
-        contact: &Contact<P::Key>,
-        request: P::Request,
-        repeats: bool,
-    ) -> bool {
-        let cause = Cause::Lookup(lookup);
-        let retries = if repeats { self.transactions.retries(cause) } else { 0 };
-        let Contact { key, addr } = *contact;
-        self.ask_repeatedly(now, Asking { to: addr, expected: Some(key), cause, retries }, request)
-    }
-
-    fn ask_repeatedly(&mut self, now: Instant, asking: Asking<P::Key>, request: P::Request) -> bool {
+    /// [`ask`](Self::ask), for callers that say themselves how often it is repeated.
+    pub(super) fn ask_as(&mut self, now: Instant, asking: Asking<P::Key>, request: P::Request) -> bool {
         if !self.egress.has_left(now) {
             return false;
         }

@@ -15,7 +15,7 @@ use crate::lookup::{
 };
 use crate::protocol::Protocol;
 use crate::publish::{Outcome, Publish};
-use crate::rpc::Cause;
+use crate::rpc::{Asking, Cause};
 use crate::service::Service;
 use crate::task::Verdict;
 use crate::time::Instant;
@@ -206,7 +206,9 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                     let Some(search) = self.searches.get_mut(id) else { return };
                     search.lookup.asked(now, &contact, path);
                     let (request, repeats) = (search.request.clone(), search.lookup.repeats(path));
-                    self.ask_for(now, id, &contact, request, repeats);
+                    let (cause, Contact { key, addr }) = (Cause::Lookup(id), contact);
+                    let retries = if repeats { self.transactions.retries(cause) } else { 0 };
+                    self.ask_as(now, Asking { to: addr, expected: Some(key), cause, retries }, request);
                 }
                 Next::Wait => return,
                 Next::Done => self.end_lookup(now, id),

@@ -262,8 +262,8 @@ fn p30_a_cancelled_lookup_leaves_nothing_behind() {
     assert_eq!(events(&mut node), []);
 }
 
-#[test]
-fn p20_a_blocked_address_is_sent_nothing_and_what_was_asked_of_it_fails() {
+/// An engine that hosts 1 to 10 have answered.
+fn acquainted_with_ten() -> Engine {
     let mut node = engine(Config::default());
     for host in 1..=10 {
         node.request(Instant::ZERO, address(host), None, Ask::Ping);
@@ -271,6 +271,12 @@ fn p20_a_blocked_address_is_sent_nothing_and_what_was_asked_of_it_fails() {
         node.handle_message(Instant::ZERO, to, response(&ping, host, Vec::new()));
     }
     events(&mut node);
+    node
+}
+
+#[test]
+fn p20_a_blocked_address_is_sent_nothing_and_what_was_asked_of_it_fails() {
+    let mut node = acquainted_with_ten();
     let (now, target) = (Instant::from_secs(1), Key::ZERO);
     let asked = node.request(now, address(9), None, Ask::Ping);
     node.lookup(now, target, Ask::Near(target), LookupOptions::default()).unwrap();
@@ -322,13 +328,7 @@ fn fs_b10_waiting_lookups_are_bounded() {
 
 #[test]
 fn fs_a7_a_publish_sends_each_holder_what_its_own_answer_allows() {
-    let mut node = engine(Config::default());
-    for host in 1..=10 {
-        node.request(Instant::ZERO, address(host), None, Ask::Ping);
-        let (to, ping) = sent(&mut node).remove(0);
-        node.handle_message(Instant::ZERO, to, response(&ping, host, Vec::new()));
-    }
-    events(&mut node);
+    let mut node = acquainted_with_ten();
     let make = Box::new(|from: &Contact<Key<1>>, _: &Told| (from.key != Key::new([3])).then_some(Ask::Put));
     let options = LookupOptions { effort: Some(crate::Effort::Plain), ..LookupOptions::default() };
     node.publish(Instant::ZERO, Key::ZERO, Ask::Near(Key::ZERO), make, options).unwrap();
