@@ -6,6 +6,7 @@ mod figures;
 mod network;
 mod observed;
 mod outcome;
+mod parallel;
 mod presets;
 mod run;
 mod scenario;

@@ -6,6 +6,7 @@ use kademlia_core::Effort;
 
 use crate::attack::Attack;
 use crate::outcome::Outcome;
+use crate::parallel;
 use crate::scenario::Scenario;
 
 /// Attackers against policies; prints as a page in Markdown.
@@ -84,18 +85,20 @@ const fn full(model: [f64; 6]) -> Option<[Option<f64>; 6]> {
 }
 
 impl AttackTable {
-    /// Lives through all of it: 63 networks of so many honest nodes, with so many trials in each. Says after each how
-    /// many are done, and of how many.
+    /// Lives through all of it: 63 networks of so many honest nodes, with so many trials in each, as many at a time as
+    /// there are processors. Says after each how many are done, and of how many.
     pub fn run(seed: u64, nodes: usize, trials: usize, progress: &mut dyn FnMut(usize, usize)) -> Self {
-        let mut done = 0;
-        let mut cell = |policy: &Policy, attack| {
-            let outcome = policy.scenario(seed, nodes, trials, attack).run();
-            done += 1;
-            progress(done, POLICIES.len() * ATTACKS.len());
-            outcome
+        let (columns, cells) = (ATTACKS.len(), POLICIES.len() * ATTACKS.len());
+        let cell = |place: usize| {
+            let (attack, _) = ATTACKS[place % columns];
+            POLICIES[place / columns].scenario(seed, nodes, trials, attack).run()
         };
-        let mut row = |policy| ATTACKS.iter().map(|(attack, _)| cell(policy, *attack)).collect();
-        let outcomes = POLICIES.iter().map(&mut row).collect();
+        let mut done = 0;
+        let outcomes = parallel::map(cells, cell, || {
+            done += 1;
+            progress(done, cells);
+        });
+        let outcomes = outcomes.chunks(columns).map(<[_]>::to_vec).collect();
         AttackTable { seed, nodes, trials, outcomes }
     }
 }

@@ -1,13 +1,12 @@
 //! Lookups find what there is: exactly without loss, and nearly always with it.
 
-use std::num::NonZeroU16;
 use std::time::Duration;
 
 use kademlia_core::{Key, LookupReport};
 use tests::Network;
 use transport_mem::LinkModel;
 
-const PORT: NonZeroU16 = NonZeroU16::new(51_413).unwrap();
+use crate::torrents;
 
 /// Looks up random targets from random nodes; gives back how many found exactly the k closest live nodes, the trace
 /// hash, and the reports.
@@ -34,35 +33,10 @@ fn exact_lookups(seed: u64, nodes: usize, lookups: usize) -> (usize, u64, Vec<Lo
 }
 
 /// Announces peers, looks each up from ten places; gives back lookups and how many found the peer.
-fn peers_found(seed: u64, nodes: usize, torrents: usize, loss: f64) -> (usize, usize) {
+fn peers_found(seed: u64, nodes: usize, count: usize, loss: f64) -> (usize, usize) {
     let mut network = Network::grown(seed, nodes, LinkModel::internet().with_loss(loss));
-    let announced: Vec<_> = (0..torrents)
-        .map(|_| {
-            let (from, info_hash) = (network.any_node(), network.any_key());
-            network.announce(from, info_hash, PORT);
-            (from, info_hash)
-        })
-        .collect();
-    network.run_for(Duration::from_secs(60));
-    let (mut lookups, mut found) = (0, 0);
-    // All torrents at once and not one after the other: in half an hour their peers expire.
-    for _ in 0..10 {
-        let mut started = Vec::new();
-        for (holder, info_hash) in &announced {
-            let mut peer = network.simulation.address(*holder).unwrap();
-            peer.set_port(PORT.get());
-            let from = network.any_node();
-            started.push((peer, network.get_peers(from, *info_hash)));
-        }
-        network.run_for(Duration::from_secs(21));
-        for (peer, id) in started {
-            lookups += 1;
-            let answers = network.answers(id);
-            found += usize::from(answers.iter().any(|answer| answer.values.contains(&peer)));
-            assert!(network.ended(id).is_some(), "a lookup has not ended");
-        }
-    }
-    (lookups, found)
+    let announced = torrents::announce(&mut network, count);
+    torrents::find(&mut network, &announced)
 }
 
 fn median(mut numbers: Vec<usize>) -> usize {

@@ -20,3 +20,4 @@ mod poison;
 mod replay;
 mod storm;
 mod sweep;
+mod torrents;

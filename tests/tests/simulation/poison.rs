@@ -1,7 +1,6 @@
 //! Nodes that name what must not be spoken to, and peers that are none: T13, T14.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,7 +12,7 @@ use tests::Network;
 use transport_mem::peers::{Lying, Tampered};
 use transport_mem::{LinkModel, Step};
 
-const PORT: NonZeroU16 = NonZeroU16::new(51_413).unwrap();
+use crate::torrents;
 
 /// An address that nobody may speak to.
 pub(crate) fn martian(rng: &mut Rng) -> SocketAddr {
@@ -82,7 +81,7 @@ fn count_martians(network: &mut Network) -> Arc<AtomicUsize> {
 
 /// Half of the nodes name only martians, nearer to what is asked for than anybody. Lookups for announced peers, and how
 /// many found them.
-fn with_poisoned_nodes(seed: u64, nodes: usize, torrents: usize) -> (usize, usize) {
+fn with_poisoned_nodes(seed: u64, nodes: usize, count: usize) -> (usize, usize) {
     let mut network = Network::grown(seed, nodes, LinkModel::internet());
     corrupt(&mut network, 0.5, |rng, target, response| {
         if !response.nodes.contacts().is_empty() {
@@ -91,31 +90,10 @@ fn with_poisoned_nodes(seed: u64, nodes: usize, torrents: usize) -> (usize, usiz
         }
     });
     let martians = count_martians(&mut network);
-    let announced: Vec<_> = (0..torrents)
-        .map(|_| {
-            let (from, info_hash) = (network.any_node(), network.any_key());
-            network.announce(from, info_hash, PORT);
-            (from, info_hash)
-        })
-        .collect();
-    network.run_for(Duration::from_secs(60));
-    let (mut lookups, mut found) = (0, 0);
-    for _ in 0..10 {
-        let mut started = Vec::new();
-        for (holder, info_hash) in &announced {
-            let mut peer = network.simulation.address(*holder).unwrap();
-            peer.set_port(PORT.get());
-            let from = network.any_node();
-            started.push((peer, network.get_peers(from, *info_hash)));
-        }
-        network.run_for(Duration::from_secs(21));
-        for (peer, id) in started {
-            lookups += 1;
-            found += usize::from(network.answers(id).iter().any(|answer| answer.values.contains(&peer)));
-        }
-    }
+    let announced = torrents::announce(&mut network, count);
+    let found = torrents::find(&mut network, &announced);
     assert_eq!(martians.load(Ordering::Relaxed), 0, "P20");
-    (lookups, found)
+    found
 }
 
 #[test]
@@ -134,24 +112,14 @@ fn t13_p20_half_of_a_thousand_nodes_name_martians() {
 /// One torrent after the other: all of it within the half hour for which peers are kept.
 ///
 /// A tenth of the nodes adds a hundred peers that are none to each answer. The most memory that a lookup took.
-fn with_poisoned_values(seed: u64, nodes: usize, torrents: usize) -> usize {
+fn with_poisoned_values(seed: u64, nodes: usize, count: usize) -> usize {
     let mut network = Network::grown(seed, nodes, LinkModel::internet());
     corrupt(&mut network, 0.1, |rng, _, response| {
         response.values = (0..100).map(|_| martian(rng)).collect();
     });
     let martians = count_martians(&mut network);
-    let announced: Vec<_> = (0..torrents)
-        .map(|_| {
-            let (from, info_hash) = (network.any_node(), network.any_key());
-            network.announce(from, info_hash, PORT);
-            (from, info_hash)
-        })
-        .collect();
-    network.run_for(Duration::from_secs(60));
     let mut most = 0;
-    for (holder, info_hash) in announced {
-        let mut peer = network.simulation.address(holder).unwrap();
-        peer.set_port(PORT.get());
+    for (info_hash, peer) in torrents::announce(&mut network, count) {
         let from = network.any_node();
         let held = |network: &Network| {
             let node = network.simulation.node(from);

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::client::client;
 use super::shown::{RecordLine, said};
-use crate::cli::{RecordsFind, RecordsList, RecordsResolve, RecordsTarget};
+use crate::cli::{OverlayJoin, RecordsFind, RecordsList, RecordsResolve, RecordsTarget};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
@@ -55,27 +55,25 @@ pub(super) async fn resolve(
     Ok(exit)
 }
 
-pub(super) async fn find(
-    args: &RecordsFind,
-    output: &Output,
-    mut interrupt: Interrupt,
-) -> anyhow::Result<Exit> {
-    let records = client(&args.join, output, &mut interrupt).await?;
-    output.progress("looking", None, "");
-    let (target, kind) = wanted(&args.target)?;
-    let found = patiently(&args.join, &mut interrupt, records.find(target, kind)).await?;
-    report(&records, found, output).await
+pub(super) async fn find(args: &RecordsFind, output: &Output, interrupt: Interrupt) -> anyhow::Result<Exit> {
+    look(&args.join, &args.target, Records::find, output, interrupt).await
 }
 
-pub(super) async fn list(
-    args: &RecordsList,
+pub(super) async fn list(args: &RecordsList, output: &Output, interrupt: Interrupt) -> anyhow::Result<Exit> {
+    look(&args.join, &args.target, Records::aggregate, output, interrupt).await
+}
+
+async fn look(
+    join: &OverlayJoin,
+    target: &RecordsTarget,
+    search: impl AsyncFnOnce(&Records, Key<32>, Option<Kind>) -> Result<Found, FindError>,
     output: &Output,
     mut interrupt: Interrupt,
 ) -> anyhow::Result<Exit> {
-    let records = client(&args.join, output, &mut interrupt).await?;
+    let records = client(join, output, &mut interrupt).await?;
     output.progress("looking", None, "");
-    let (target, kind) = wanted(&args.target)?;
-    let found = patiently(&args.join, &mut interrupt, records.aggregate(target, kind)).await?;
+    let (key, kind) = wanted(target)?;
+    let found = patiently(join, &mut interrupt, search(&records, key, kind)).await?;
     report(&records, found, output).await
 }
 
