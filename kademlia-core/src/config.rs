@@ -86,7 +86,7 @@ pub struct LookupConfig {
     pub running: usize,
     /// Lookups waiting, for a place or for bootstrap to end; more are refused with `LookupLimit`.
     pub waiting: usize,
-    /// Longest wait for a place or for bootstrap; after it the lookup runs with what the table has.
+    /// Longest wait for bootstrap; after it the lookup runs with what the table has, as soon as there is a place.
     pub patience: Duration,
     /// Messages of one lookup, retries included; at the limit it ends with what it has.
     pub messages: usize,
@@ -254,7 +254,7 @@ impl Default for Config {
 
 impl Config {
     /// For networks in which addresses are private and many nodes share one host: private addresses are routable and
-    /// nothing is counted per IP address or subnet.
+    /// nothing is counted per IP address or subnet. Three voters make a quorum.
     #[must_use]
     pub fn private_network(mut self) -> Self {
         self.reach = Reach::Private;
@@ -267,6 +267,8 @@ impl Config {
         self.verify.per_ip = Duration::ZERO;
         self.verify.per_subnet = 0;
         self.observed.one_per_network = false;
+        // Such a network may be small, and votes for a dozen addresses never come together.
+        self.observed.quorum = 3;
         self.inbound.per_ip = 0;
         self.strangers.per_ip = 0;
         self

@@ -107,18 +107,20 @@ impl<K: Keyspace> Candidates<K> {
         Candidates { target, limit, list: Vec::new() }
     }
 
-    /// Sets another limit; the farthest fresh candidates give way.
+    /// Sets another limit; those that were struck give way, then the farthest fresh candidates.
     pub(super) fn limit_to(&mut self, limit: usize) {
         self.limit = limit;
         while self.list.len() > limit {
-            let Some(farthest) = self.farthest_fresh() else { break };
+            let Some(farthest) = self.farthest(State::Struck).or_else(|| self.farthest(State::Fresh)) else {
+                break;
+            };
             self.list.remove(farthest);
         }
         self.list.shrink_to(limit);
     }
 
-    fn farthest_fresh(&self) -> Option<usize> {
-        self.list.iter().rposition(|candidate| candidate.state == State::Fresh)
+    fn farthest(&self, state: State) -> Option<usize> {
+        self.list.iter().rposition(|candidate| candidate.state == state)
     }
 
     fn find(&self, contact: &Contact<K>) -> Result<usize, usize> {
@@ -129,17 +131,16 @@ impl<K: Keyspace> Candidates<K> {
         })
     }
 
-    /// Adds a contact not heard of before. At the limit the farthest fresh candidate gives way.
+    /// Adds a contact not heard of before. At the limit somebody that was struck gives way, or else the farthest fresh
+    /// candidate.
     pub(super) fn insert(&mut self, vouched: Vouched<K>, hop: u8) {
         let Vouched { contact, bound, health } = vouched;
-        let Err(at) = self.find(&contact) else { return };
+        let Err(mut at) = self.find(&contact) else { return };
         if self.list.len() >= self.limit {
-            match self.farthest_fresh() {
-                Some(farthest) if farthest >= at => {
-                    self.list.remove(farthest);
-                }
-                _ => return,
-            }
+            let fresh = || self.farthest(State::Fresh).filter(|farthest| *farthest >= at);
+            let Some(gone) = self.farthest(State::Struck).or_else(fresh) else { return };
+            self.list.remove(gone);
+            at -= usize::from(gone < at);
         }
         if self.list.len() == self.list.capacity() {
             // Doubled, but never beyond the limit: a lookup is mostly these.
@@ -252,6 +253,11 @@ impl<K: Keyspace> Candidates<K> {
         let addr = CompactAddr::new(addr);
         let candidate = self.list.iter_mut().find(|held| held.is_pending_at(addr))?;
         Some((core::mem::replace(&mut candidate.state, state), candidate.hop))
+    }
+
+    /// Whether anybody that was asked may yet answer.
+    pub(super) fn is_any_pending(&self) -> bool {
+        self.list.iter().any(|held| matches!(held.state, State::Asked | State::Stalled))
     }
 
     /// Those that answered, nearest first.

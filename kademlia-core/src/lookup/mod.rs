@@ -13,7 +13,7 @@ pub(crate) use window::Rules;
 
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use crate::contact::Contact;
@@ -106,8 +106,8 @@ impl<K> From<Contact<K>> for Vouched<K> {
 /// One lookup. Generic over the key alone: it says whom to ask, the node knows what.
 ///
 /// It ends when on every path the wanted candidates that are not known to be dead have all answered, or at a bound.
-/// It never forgets a candidate because a round was full (A6); it asks no key and no address twice, on whatever path
-/// (P24); a path asks only whom its own nodes named (P29); it keeps at most α requests of a path in flight that have
+/// It never forgets a candidate because a round was full (A6); it asks no address twice, on whatever path, and no key that
+/// has answered or may yet answer (P24); a path asks only whom its own nodes named (P29); it keeps at most α requests of a path in flight that have
 /// not passed their soft deadline.
 #[derive(Debug)]
 pub(crate) struct Lookup<K> {
@@ -198,7 +198,7 @@ impl<K: Keyspace> Lookup<K> {
     ) {
         let half = self.bounds.candidates / 2;
         for path in &mut self.paths {
-            path.candidates.limit_to(half / self.begun);
+            path.candidates.limit_to((half / self.begun).max(path.gait.rules.k));
         }
         let share = half / companions.max(1);
         let path = || Path::new(self.target, gait, share);
@@ -214,21 +214,24 @@ impl<K: Keyspace> Lookup<K> {
         path < self.begun
     }
 
-    /// What to do now. Changes nothing but to mark candidates that must not be asked, and whether the next one waits.
-    pub(crate) fn next(&mut self, now: Instant) -> Next<K> {
-        if now >= self.deadline() || self.messages >= self.bounds.messages {
+    /// What to do now, if further requests may be sent to the addresses for which `has_room` holds. Changes nothing but to mark
+    /// candidates that must not be asked, and whether the next one waits.
+    pub(crate) fn next(&mut self, now: Instant, has_room: impl Fn(IpAddr) -> bool) -> Next<K> {
+        self.held_back = false;
+        if now >= self.deadline() {
             self.exhausted = true;
             return Next::Done;
         }
-        let mut next = Next::Done;
-        self.held_back = false;
+        let spent = self.messages >= self.bounds.messages;
+        let (mut next, mut lacks) = (Next::Done, false);
         for at in 0..self.paths.len() {
             // The other half is for those that they accompany, as long as these need it.
             if at == self.begun && next == Next::Wait && self.asked_by_companions >= self.bounds.messages / 2
             {
                 break;
             }
-            match self.choose(at) {
+            match self.choose(at, &has_room) {
+                Some(Choice::Fresh(_)) if spent => lacks = true,
                 Some(Choice::Fresh(_)) if self.pause.is_some_and(|end| now < end) => {
                     self.held_back = true;
                     next = Next::Wait;
@@ -238,16 +241,24 @@ impl<K: Keyspace> Lookup<K> {
                 Some(Choice::Pending) | None => next = Next::Wait,
             }
         }
+        if spent && (lacks || next == Next::Wait) {
+            // Nobody else is asked, but whoever was may still answer.
+            let awaits = self.paths.iter().any(|path| path.candidates.is_any_pending());
+            next = if awaits { Next::Wait } else { Next::Done };
+            self.exhausted = !awaits;
+        }
         next
     }
 
-    /// The next step of one path; `None` if it may not take it now.
-    fn choose(&mut self, at: usize) -> Option<Choice<K>> {
+    /// The next step of one path; `None` if it may not take it now. Whoever cannot be asked for want of room keeps nobody else
+    /// waiting.
+    fn choose(&mut self, at: usize, has_room: &impl Fn(IpAddr) -> bool) -> Option<Choice<K>> {
         let (before, rest) = self.paths.split_at_mut(at);
         let (path, after) = rest.split_first_mut()?;
         let others = || before.iter().chain(after.iter());
         let elsewhere = |contact: &Contact<K>| {
-            others().map(|other| other.candidates.claim(contact)).max().unwrap_or(Claim::Free)
+            let least = if has_room(contact.addr.ip()) { Claim::Free } else { Claim::Contested };
+            others().map(|other| other.candidates.claim(contact)).max().unwrap_or(least).max(least)
         };
         let choice = path.candidates.next(path.gait.rules, elsewhere);
         let may_ask = path.in_flight < path.gait.alpha;

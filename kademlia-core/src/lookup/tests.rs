@@ -74,7 +74,7 @@ fn run(nodes: &[Contact<Key2>], dead: &BTreeSet<SocketAddr>, target: Key2, rng: 
     let mut asked = Vec::new();
     let mut most_in_flight = 0;
     loop {
-        match lookup.next(Instant::ZERO) {
+        match lookup.next(Instant::ZERO, |_| true) {
             Next::Ask(contact, path) => {
                 lookup.asked(Instant::ZERO, &contact, path);
                 asked.push(contact);
@@ -152,7 +152,7 @@ fn fs_b10_messages_time_and_candidates_are_bounded() {
     }
     let mut asked = Vec::new();
     loop {
-        match lookup.next(Instant::ZERO) {
+        match lookup.next(Instant::ZERO, |_| true) {
             Next::Ask(contact, path) => {
                 lookup.asked(Instant::ZERO, &contact, path);
                 lookup.failed(contact.addr);
@@ -169,7 +169,7 @@ fn fs_b10_messages_time_and_candidates_are_bounded() {
     for n in 1..100 {
         endless.seed([contact(n).into()]);
     }
-    while let Next::Ask(contact, path) = endless.next(Instant::ZERO) {
+    while let Next::Ask(contact, path) = endless.next(Instant::ZERO, |_| true) {
         endless.asked(Instant::ZERO, &contact, path);
         endless.failed(contact.addr);
     }
@@ -178,8 +178,8 @@ fn fs_b10_messages_time_and_candidates_are_bounded() {
 
     let mut slow = Lookup::new(Instant::ZERO, contact(0).key, 1, BOUNDS);
     slow.seed([contact(1).into()]);
-    assert!(matches!(slow.next(Instant::ZERO), Next::Ask(..)));
-    assert_eq!(slow.next(Instant::from_secs(20)), Next::Done);
+    assert!(matches!(slow.next(Instant::ZERO, |_| true), Next::Ask(..)));
+    assert_eq!(slow.next(Instant::from_secs(20), |_| true), Next::Done);
 }
 
 #[test]
@@ -188,8 +188,37 @@ fn a_wrong_address_for_a_key_does_not_hide_the_right_one() {
     let right = contact(1);
     let wrong = Contact::new(right.key, SocketAddr::from(([1, 1, 1, 1], 1)));
     lookup.seed([wrong.into(), right.into()]);
-    assert_eq!(lookup.next(Instant::ZERO), Next::Ask(wrong, 0));
+    assert_eq!(lookup.next(Instant::ZERO, |_| true), Next::Ask(wrong, 0));
     lookup.asked(Instant::ZERO, &wrong, 0);
     lookup.failed(wrong.addr);
-    assert_eq!(lookup.next(Instant::ZERO), Next::Ask(right, 0));
+    assert_eq!(lookup.next(Instant::ZERO, |_| true), Next::Ask(right, 0));
+}
+
+#[test]
+fn a6_those_who_must_not_be_asked_keep_no_place() {
+    let mut candidates = Candidates::new(contact(0).key, 3);
+    for n in [1, 2, 4] {
+        candidates.insert(contact(n).into(), 1);
+    }
+    candidates.refuse(&contact(1));
+    candidates.refuse(&contact(4));
+    candidates.insert(contact(3).into(), 1);
+    candidates.insert(contact(5).into(), 1);
+    let mut asked = Vec::new();
+    while let Choice::Fresh(next) = candidates.next(RULES, |_| Claim::Free) {
+        candidates.ask(&next);
+        asked.push(next);
+    }
+    assert_eq!(asked, [2, 3, 5].map(contact));
+}
+
+#[test]
+fn a_reinforced_lookup_has_places_for_k_however_few_candidates_it_may_have() {
+    let mut lookup = Lookup::new(Instant::ZERO, contact(0).key, 1, Bounds { candidates: 1, ..BOUNDS });
+    lookup.seed([contact(9).into()]);
+    lookup.asked(Instant::ZERO, &contact(9), 0);
+    lookup.answer(contact(9).addr, []);
+    lookup.reinforce(3, BOUNDS.gait, []);
+    lookup.seed([contact(1).into()]);
+    assert_eq!(lookup.next(Instant::ZERO, |_| true), Next::Ask(contact(1), 0));
 }

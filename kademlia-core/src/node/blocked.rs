@@ -15,7 +15,9 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         if !self.blocked.insert(ip) {
             return;
         }
-        self.table.remove(now, ip);
+        for promoted in self.table.remove(now, ip) {
+            self.service.contact_added(now, &promoted, &self.table);
+        }
         self.join.forget(ip);
         self.foreign.retain(|contact| contact.addr.ip() != ip);
         self.outbox.retain(|outgoing| outgoing.to.ip() != ip);

@@ -1,6 +1,7 @@
 //! Survival: a node that hears nobody does not take everybody for dead (T20, P47).
 
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::Node;
@@ -80,30 +81,40 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.hearing.is_deaf()
     }
 
-    /// After a long silence everybody is asked again. In a short one it was they who were gone whose requests failed:
-    /// others are there.
-    pub(super) fn on_heard(&mut self, now: Instant) {
+    /// `from` answered. After a long silence everybody is asked again, those who lead the way in first. In a short one it was
+    /// they who were gone whose requests failed: others are there.
+    pub(super) fn on_heard(&mut self, now: Instant, from: SocketAddr) {
         let suspects = core::mem::take(&mut self.hearing.suspects);
         if self.hearing.heard(now) {
             self.table.doubt(now);
+            self.join.end_pause(now);
         } else if suspects.is_empty() {
             return;
         } else {
-            for suspect in &suspects {
-                self.table.failed(now, suspect);
+            for suspect in suspects.iter().filter(|suspect| suspect.addr != from) {
+                self.on_gone(now, suspect);
             }
         }
         self.maintenance.fall_due(self.table.next_due());
     }
 
+    /// `contact` did not answer, and others did; whoever waited for its place may have it now.
+    fn on_gone(&mut self, now: Instant, contact: &Contact<P::Key>) {
+        if let Some(promoted) = self.table.failed(now, contact) {
+            self.service.contact_added(now, &promoted, &self.table);
+        }
+    }
+
     /// `contact` did not answer. That counts against it only if others were heard meanwhile; otherwise it is asked
     /// again, and somebody else at once.
     pub(super) fn on_unheard(&mut self, now: Instant, contact: &Contact<P::Key>, sent: Instant) {
+        if !self.admits(contact.addr) {
+            // Blocked meanwhile: it was not waited for.
+            return;
+        }
         if self.hearing.failed(now, sent) {
             self.health.record(now, contact.addr, Health::Bad);
-            if let Some(promoted) = self.table.failed(now, contact) {
-                self.service.contact_added(now, &promoted, &self.table);
-            }
+            self.on_gone(now, contact);
             self.maintenance.fall_due(self.table.next_due());
         } else {
             self.table.unheard(now, contact);

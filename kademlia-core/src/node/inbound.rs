@@ -135,7 +135,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             return;
         };
         self.counters.answered += 1;
-        self.on_heard(now);
+        self.on_heard(now, from.addr);
         self.health.record(now, from.addr, Health::Good);
         if let Some(seen) = observed {
             self.service.observed(now, &from, seen);
@@ -149,7 +149,8 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                     self.found_by_others();
                     self.service.contact_added(now, &from, &self.table);
                 }
-                _ => {}
+                Insert::Updated => self.found_by_others(),
+                Insert::Waiting { ask: None } | Insert::Refused => {}
             }
         }
         let named = self.sift(from.addr, response);
@@ -192,7 +193,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             return;
         };
         self.counters.answered += 1;
-        self.on_heard(now);
+        self.on_heard(now, from);
         self.health.record(now, from, Health::Good);
         self.on_refused(now, &pending, code, text);
     }

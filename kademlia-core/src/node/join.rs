@@ -104,6 +104,13 @@ impl<K> Join<K> {
             + self.remembered.capacity() * size_of::<Contact<K>>()
     }
 
+    /// The network is back: the next attempt is due at once, and those after it come as soon as at first.
+    pub(super) fn end_pause(&mut self, now: Instant) {
+        if self.again.is_some() {
+            (self.again, self.attempts) = (Some(now), 0);
+        }
+    }
+
     /// 1, 2, 4 … times the first pause, up to the longest.
     fn pause(&self, first: Duration, longest: Duration) -> Duration {
         let doublings = self.attempts.saturating_sub(1).min(16);
@@ -243,10 +250,11 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         self.join.stage = Stage::Done;
     }
 
-    /// A node that knew nobody has its first entry: the others found it, so it is in (E1: a network's first node).
+    /// A node that knew nobody has its first entry: the others found it, so it is in (E1: a network's first node). Or one that
+    /// had nobody left to ask hears an old entry again.
     pub(super) fn found_by_others(&mut self) {
         if matches!(self.join.stage, Stage::Idle | Stage::Expecting) {
-            self.join.stage = Stage::Done;
+            (self.join.stage, self.join.returning) = (Stage::Done, false);
             self.events.push_back(Event::Bootstrapped);
         }
     }

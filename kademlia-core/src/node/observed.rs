@@ -1,7 +1,7 @@
 //! Votes of the nodes we asked on the address they saw (T15, B12).
 
 use alloc::collections::VecDeque;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::address::{CompactAddr, wide_subnet};
@@ -25,8 +25,8 @@ const DISOWNED: u32 = 40;
 #[derive(Debug)]
 pub(super) struct Observed {
     config: ObservedConfig,
-    /// Voter's network, and the address it saw; oldest first.
-    votes: VecDeque<(IpAddr, CompactAddr)>,
+    /// Voter's network, or its address where those count, and the address it saw; oldest first.
+    votes: VecDeque<(CompactAddr, CompactAddr)>,
     agreed: Option<SocketAddr>,
     settled_until: Instant,
     /// When the last vote came, or was asked for.
@@ -88,12 +88,13 @@ impl Observed {
 
     /// Counts a vote; gives back the address if this vote changed what is agreed on.
     pub(super) fn vote(&mut self, now: Instant, voter: SocketAddr, seen: SocketAddr) -> Option<SocketAddr> {
-        let network = if self.config.one_per_network { wide_subnet(voter.ip()) } else { voter.ip() };
-        self.votes.retain(|(other, _)| *other != network || !self.config.one_per_network);
+        let network = SocketAddr::new(wide_subnet(voter.ip()), 0);
+        let voter = CompactAddr::new(if self.config.one_per_network { network } else { voter });
+        self.votes.retain(|(other, _)| *other != voter);
         while self.votes.len() >= self.config.votes.max(1) {
             self.votes.pop_front();
         }
-        self.votes.push_back((network, CompactAddr::new(seen)));
+        self.votes.push_back((voter, CompactAddr::new(seen)));
         self.last = now;
         if self.agreed.is_some_and(|agreed| agreed.ip() == seen.ip()) {
             self.calm();
@@ -108,13 +109,16 @@ impl Observed {
         if now < self.settled_until {
             return None;
         }
-        let agreeing = self.votes.iter().filter(|(_, vote)| vote.get().ip() == seen.ip()).count();
+        let votes = || self.votes.iter().map(|(_, vote)| vote.get()).filter(|vote| vote.ip() == seen.ip());
+        let agreeing = votes().count();
         let agreed = self.votes.len() >= self.config.quorum
             && agreeing.saturating_mul(100) > self.votes.len().saturating_mul(self.config.percent);
         if !agreed {
             return None;
         }
-        self.agreed = Some(seen);
+        // The last of them may have lied about the port, which is another question.
+        let support = |vote: &SocketAddr| votes().filter(|other| other == vote).count();
+        self.agreed = votes().max_by_key(support);
         self.settled_until = now + self.config.settle;
         self.calm();
         self.agreed
@@ -126,7 +130,7 @@ impl Observed {
     }
 
     pub(super) fn memory(&self) -> usize {
-        self.votes.capacity() * size_of::<(IpAddr, CompactAddr)>()
+        self.votes.capacity() * size_of::<(CompactAddr, CompactAddr)>()
     }
 }
 
@@ -164,6 +168,28 @@ mod tests {
             assert_eq!(observed.vote(Instant::ZERO, voter(n), seen(1)), None);
         }
         assert_eq!(observed.vote(Instant::ZERO, voter(11), seen(1)), Some(seen(1)));
+        assert_eq!(observed.agreed(), Some(seen(1)));
+    }
+
+    #[test]
+    fn t15_where_networks_do_not_count_an_address_votes_once() {
+        let mut observed = Observed::new(Config::default().private_network().observed);
+        let voter = |n| SocketAddr::from(([127, 0, 0, 1], n));
+        for _ in 0..100 {
+            assert_eq!(observed.vote(Instant::ZERO, voter(1), seen(9)), None);
+        }
+        assert_eq!(observed.vote(Instant::ZERO, voter(2), seen(9)), None);
+        assert_eq!(observed.vote(Instant::ZERO, voter(3), seen(9)), Some(seen(9)));
+    }
+
+    #[test]
+    fn t15_one_voter_does_not_choose_the_port() {
+        let mut observed = Observed::new(Config::default().observed);
+        for n in 0..11 {
+            observed.vote(Instant::ZERO, voter(n), seen(1));
+        }
+        let elsewhere = SocketAddr::new(seen(1).ip(), 1);
+        assert_eq!(observed.vote(Instant::ZERO, voter(11), elsewhere), Some(seen(1)));
         assert_eq!(observed.agreed(), Some(seen(1)));
     }
 

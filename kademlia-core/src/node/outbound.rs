@@ -193,6 +193,8 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     }
 
     fn send_again(&mut self, transaction: TransactionId, pending: &Pending<P::Key>) {
+        // Whom the system calls unreachable was not stalled before.
+        self.on_stalled(pending);
         let request = match pending.cause {
             Cause::Lookup(id) => {
                 let search = self.searches.get_mut(id);

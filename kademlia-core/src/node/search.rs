@@ -24,7 +24,7 @@ use crate::time::Instant;
 const CROWDED: f64 = 4.0;
 
 impl<P: Protocol, S: Service<P>> Node<P, S> {
-    /// Starts one of the engine's own searches at once: there are never more than two of them.
+    /// Starts one of the engine's own searches at once: they need no place.
     pub(super) fn start_own(
         &mut self,
         now: Instant,
@@ -173,7 +173,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         while let Some(id) = self.next_running(last) {
             last = Some(id);
             if let Some(search) = self.searches.get_mut(id).filter(|search| overdue(search)) {
-                search.lookup.next(now);
+                search.lookup.stop();
                 self.end_lookup(now, id);
             }
         }
@@ -191,7 +191,8 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             if search.deadline().is_none() {
                 return self.step_store(now, id);
             }
-            match search.lookup.next(now) {
+            // Whoever has no room now gets it when an outstanding request ends, and then every search steps again.
+            match search.lookup.next(now, |ip| self.transactions.has_room(ip)) {
                 // Named before it was blocked.
                 Next::Ask(contact, path) if !self.admits(contact.addr) => {
                     if let Some(search) = self.searches.get_mut(id) {
@@ -199,7 +200,6 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                     }
                 }
                 Next::Ask(contact, path) => {
-                    // What has no room now gets it when an outstanding request ends, and then every search steps again.
                     if !self.may_send(now, contact.addr.ip()) {
                         return;
                     }
@@ -219,8 +219,9 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     fn end_lookup(&mut self, now: Instant, id: LookupId) {
         self.transactions.cancel(Cause::Lookup(id));
         let Some(mut search) = self.searches.running.remove(&id) else { return };
-        let mut report = search.report(now, self.config.k);
-        self.learn_size(&search.lookup, &mut report);
+        let k = search.wanted(self.config.k);
+        let mut report = search.lookup.report(now, k);
+        self.learn_size(&search.lookup, k, &mut report);
         match &mut search.purpose {
             Purpose::Find(_) => self.emit(Event::LookupDone { lookup: id, report }),
             Purpose::Join => self.joined(now, &report),
@@ -234,14 +235,16 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         }
     }
 
-    /// What the result says of the network's size, and the network's size of the result.
-    fn learn_size(&mut self, lookup: &Lookup<P::Key>, report: &mut LookupReport<P::Key>) {
-        if !report.complete {
+    /// What the result of a lookup for `k` nodes says of the network's size, and the network's size of the result.
+    fn learn_size(&mut self, lookup: &Lookup<P::Key>, k: usize, report: &mut LookupReport<P::Key>) {
+        // Fewer than k are all there are only if nobody failed: our own link may be down.
+        let all_heard = report.closest.len() >= k || report.answered == report.asked;
+        if !report.complete || !all_heard {
             return;
         }
         let expected = self.network_size();
-        let found = self.sizes.record(&report.target, &report.closest, self.config.k);
-        self.sizes.record_bound(&report.target, &lookup.closest_bound(self.config.k));
+        let found = self.sizes.record(&report.target, &report.closest, k);
+        self.sizes.record_bound(&report.target, &lookup.closest_bound(k));
         report.crowded =
             found.zip(expected).is_some_and(|(found, expected)| found > CROWDED * expected.nodes);
         self.counters.crowded += u64::from(report.crowded);

@@ -108,9 +108,9 @@ impl<P: Protocol> Search<P> {
         }
     }
 
-    /// What it has found; of as many nodes as its options or, without a word from them, `k` say.
-    pub(super) fn report(&self, now: Instant, k: usize) -> LookupReport<P::Key> {
-        self.lookup.report(now, self.options.k.unwrap_or(k).max(1))
+    /// The nodes that are looked for: as many as its options or, without a word from them, `k` say.
+    pub(super) fn wanted(&self, k: usize) -> usize {
+        self.options.k.unwrap_or(k).max(1)
     }
 
     fn memory(&self) -> usize {
@@ -169,7 +169,7 @@ impl<P: Protocol> Searches<P> {
 
     pub(super) fn progress(&self, now: Instant, id: LookupId, k: usize) -> Option<LookupReport<P::Key>> {
         let search = self.running.get(&id).filter(|search| search.deadline().is_some())?;
-        Some(LookupReport { complete: false, ..search.report(now, k) })
+        Some(LookupReport { complete: false, ..search.lookup.report(now, search.wanted(k)) })
     }
 
     pub(super) fn has_place(&self) -> bool {

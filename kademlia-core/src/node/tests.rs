@@ -2,6 +2,7 @@
 
 mod acting;
 mod histories;
+mod outages;
 mod votes;
 
 use alloc::borrow::Cow;

@@ -147,13 +147,15 @@ impl<K: Keyspace> Table<K> {
         }
     }
 
-    /// Removes whoever is at `ip`, replacements too; other replacements take the places.
-    pub fn remove(&mut self, now: Instant, ip: IpAddr) {
+    /// Removes whoever is at `ip`, replacements too; gives back which others took their places.
+    pub fn remove(&mut self, now: Instant, ip: IpAddr) -> Vec<Contact<K>> {
         let at_ip = |entry: &Entry<K>| entry.addr().get().ip() == ip;
         self.replacements.retain(|waiting| !at_ip(waiting));
+        let mut promoted = Vec::new();
         while let Some(gone) = self.entries.iter().position(at_ip).and_then(|index| self.take(index)) {
-            self.promote(now, gone.key());
+            promoted.extend(self.promote(now, gone.key()));
         }
+        promoted
     }
 
     /// Whether a sender that has not answered us yet is worth a verification ping: it is unknown, or known to have

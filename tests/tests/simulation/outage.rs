@@ -61,8 +61,12 @@ impl Life {
         node.table().iter().map(|entry| entry.contact()).collect()
     }
 
+    /// Good entries, once the node is in.
     fn good(&self) -> usize {
         let node = self.network.simulation.node(SUBJECT).unwrap();
+        if !node.is_bootstrapped() {
+            return 0;
+        }
         node.table().counts(self.network.simulation.now()).good
     }
 }

@@ -45,7 +45,7 @@ proptest! {
         let mut asked: Vec<Contact<Key2>> = Vec::new();
         let mut reinforced = !late;
         loop {
-            match lookup.next(Instant::ZERO) {
+            match lookup.next(Instant::ZERO, |_| true) {
                 Next::Ask(next, path) => {
                     prop_assert!(told[path].contacts.contains(&next), "P29: {next:?} by path {path}");
                     prop_assert!(asked.iter().all(|before| before.addr != next.addr), "P24: {next:?}");
@@ -111,7 +111,7 @@ fn p23_companions_leave_half_of_the_messages_to_whom_they_accompany() {
     lookup.reinforce(2, Gait { alpha: 100, ..BOUNDS.gait }, hosts(100..200));
     let mut asked = [0; 3];
     let mut ask_all = |lookup: &mut Lookup<Key2>, answer: &dyn Fn(usize) -> bool| {
-        while let Next::Ask(next, path) = lookup.next(Instant::ZERO) {
+        while let Next::Ask(next, path) = lookup.next(Instant::ZERO, |_| true) {
             lookup.asked(Instant::ZERO, &next, path);
             asked[path] += 1;
             if answer(path) {

@@ -6,10 +6,10 @@ use crate::task::{Outcome, Task, TaskId, Verdict};
 
 /// Does what it is told to, and remembers what it hears.
 #[derive(Default)]
-struct Agent {
+pub(super) struct Agent {
     todo: Vec<(TaskId, Task<Bare>)>,
     heard: Vec<(TaskId, Outcome<Bare>)>,
-    met: Vec<Contact<Key<1>>>,
+    pub(super) met: Vec<Contact<Key<1>>>,
     seen_as: Vec<(Key<1>, SocketAddr)>,
 }
 
@@ -36,10 +36,10 @@ impl Service<Bare> for Agent {
     }
 }
 
-type Acting = Node<Bare, Agent>;
+pub(super) type Acting = Node<Bare, Agent>;
 
 /// A node that knows these hosts.
-fn acting(config: Config, hosts: impl IntoIterator<Item = u8>) -> Acting {
+pub(super) fn acting(config: Config, hosts: impl IntoIterator<Item = u8>) -> Acting {
     let mut node = Node::new(Agent::default(), Key::new([0]), config, [1; 32], Instant::ZERO);
     for host in hosts {
         node.request(Instant::ZERO, address(host), None, Ask::Ping);
