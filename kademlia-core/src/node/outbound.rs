@@ -196,10 +196,14 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         // Whom the system calls unreachable was not stalled before.
         self.on_stalled(pending);
         let request = match pending.cause {
-            Cause::Lookup(id) => {
-                let search = self.searches.get_mut(id);
-                search.and_then(|search| search.lookup.ask_again().then(|| search.request.clone()))
-            }
+            Cause::Lookup(id) => self.searches.get_mut(id).and_then(|search| {
+                let request = search.lookup.ask_again().then(|| search.request.clone());
+                if request.is_none() {
+                    // The lookup need not wait for an answer to nothing.
+                    search.lookup.failed(pending.to);
+                }
+                request
+            }),
             Cause::Store(id) => {
                 self.searches.get_mut(id).and_then(|search| search.stored_request(pending.to))
             }

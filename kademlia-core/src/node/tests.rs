@@ -265,7 +265,11 @@ fn p30_a_cancelled_lookup_leaves_nothing_behind() {
 
 /// An engine that hosts 1 to 10 have answered.
 fn acquainted_with_ten() -> Engine {
-    let mut node = engine(Config::default());
+    acquainted(Config::default())
+}
+
+fn acquainted(config: Config) -> Engine {
+    let mut node = engine(config);
     for host in 1..=10 {
         node.request(Instant::ZERO, address(host), None, Ask::Ping);
         let (to, ping) = sent(&mut node).remove(0);

@@ -64,6 +64,20 @@ fn t20_an_outage_says_nothing_of_the_size_of_the_network() {
 }
 
 #[test]
+fn a_lookup_that_may_not_ask_again_does_not_wait_for_an_answer_to_nothing() {
+    let mut config = Config::default();
+    config.lookup.messages = 3;
+    let (mut node, now, target) = (acquainted(config), Instant::from_secs(1), Key::ZERO);
+    node.lookup(now, target, Ask::Near(target), LookupOptions::default()).unwrap();
+    let hard = node.round_trips().hard_timeout(0);
+    // A second attempt would take twice as long as the first.
+    live(&mut node, now, now + hard * 2, false);
+    let done =
+        |event: &Event<Bare>| matches!(event, Event::LookupDone { report, .. } if report.messages == 3);
+    assert!(events(&mut node).iter().any(done));
+}
+
+#[test]
 fn the_size_of_the_network_does_not_depend_on_how_many_are_wanted() {
     let mut node = acquainted_with_ten();
     for n in 0..10 {
