@@ -156,8 +156,8 @@ pub struct InboundConfig {
 /// How much a node sends in all. Its own lookups and renewals count like everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EgressConfig {
-    /// Datagrams per second; 0 for no limit. Requests and replies wait for their turn, three replies to a request; of more
-    /// replies than can be sent in a second, the oldest are dropped.
+    /// Datagrams per second; 0 for no limit. Requests and replies wait for their turns, which alternate; of more replies than
+    /// can be sent in a second, the oldest are dropped.
     pub rate: u32,
 }
 

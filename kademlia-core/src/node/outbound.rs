@@ -22,22 +22,14 @@ pub(super) struct Outgoing<P: Protocol> {
     pub(super) to_stranger: bool,
 }
 
-/// Whose turn it is under the egress quota. Replies come first: they end work that others have begun. But so many of them
-/// let a request through, or a flood of questions would silence the node.
+/// Whose turn it is under the egress quota. Replies come first: they end work that others have begun. But each lets a request
+/// through, or a flood of questions would silence the node.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     /// A search waits.
     pub(super) held_back: bool,
-    /// Replies sent late since the last request.
-    replies: u32,
-}
-
-impl Turns {
-    const REPLIES: u32 = 3;
-
-    fn is_for_replies(&self) -> bool {
-        self.replies < Self::REPLIES
-    }
+    /// A reply was sent late since the last request.
+    replied: bool,
 }
 
 /// Replies that wait for a host that does not fetch them; further ones are dropped.
@@ -66,7 +58,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             return false;
         };
         self.egress.take(now);
-        self.turns.replies = 0;
+        self.turns.replied = false;
         self.transmit_request(asking.to, transaction, asking.cause, request);
         true
     }
@@ -76,7 +68,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
         if !self.transactions.has_room(ip) {
             return false;
         }
-        let replies_first = self.turns.is_for_replies() && !self.replies.is_empty();
+        let replies_first = !self.turns.replied && !self.replies.is_empty();
         self.turns.held_back = replies_first || !self.egress.is_ready(now);
         !self.turns.held_back
     }
@@ -162,10 +154,10 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
 
     /// Sends replies that had to wait, as far as the quota allows and it is their turn.
     pub(super) fn release_replies(&mut self, now: Instant) {
-        while self.egress.is_ready(now) && (self.turns.is_for_replies() || !self.turns.held_back) {
+        while self.egress.is_ready(now) && !(self.turns.replied && self.turns.held_back) {
             let Some(outgoing) = self.replies.pop_front() else { break };
             self.egress.take(now);
-            self.turns.replies = self.turns.replies.saturating_add(1);
+            self.turns.replied = true;
             self.transmit_reply(outgoing);
         }
         if self.replies.is_empty() {

@@ -205,7 +205,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                     }
                     let Some(search) = self.searches.get_mut(id) else { return };
                     search.lookup.asked(now, &contact, path);
-                    let (request, repeats) = (search.request.clone(), search.lookup.repeats(path));
+                    let (request, repeats) = (search.request.clone(), search.repeats(path));
                     let (cause, Contact { key, addr }) = (Cause::Lookup(id), contact);
                     let retries = if repeats { self.transactions.retries(cause) } else { 0 };
                     self.ask_as(now, Asking { to: addr, expected: Some(key), cause, retries }, request);

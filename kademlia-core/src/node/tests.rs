@@ -357,3 +357,25 @@ fn fs_a7_a_publish_sends_each_holder_what_its_own_answer_allows() {
     assert_eq!(stored.refused, [(contact(2), 203, "token".into())]);
     assert_eq!(accepted, [1, 4, 5, 6, 7, 8], "the eight closest answered, one gave no request, one refused");
 }
+
+#[test]
+fn t23_a_publish_with_the_least_effort_asks_nobody_twice() {
+    for (effort, most) in [(crate::Effort::Plain, 1), (crate::Effort::Dense, 3)] {
+        let mut node = acquainted_with_ten();
+        let make = Box::new(|_: &Contact<Key<1>>, _: &Told| Some(Ask::Put));
+        let options = LookupOptions { effort: Some(effort), ..LookupOptions::default() };
+        let now = Instant::from_secs(1);
+        node.publish(now, Key::ZERO, Ask::Near(Key::ZERO), make, options).unwrap();
+        let mut asked = [0; 256];
+        while !events(&mut node).iter().any(|event| matches!(event, Event::Stored { .. })) {
+            for (to, message) in sent(&mut node) {
+                let lookup = matches!(message.body, Body::Request { request: Ask::Near(Key::ZERO), .. });
+                let host = (0..=255).find(|host| address(*host) == to).unwrap();
+                asked[usize::from(host)] += usize::from(lookup);
+            }
+            let due = node.poll_timeout().unwrap();
+            node.handle_timeout(due);
+        }
+        assert_eq!(asked.into_iter().max(), Some(most), "{effort:?}");
+    }
+}

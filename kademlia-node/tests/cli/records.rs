@@ -215,7 +215,7 @@ fn fs_d5_a_kept_record_outlives_its_time_to_live() {
     let dir = tempfile::tempdir().unwrap();
     let key = dir.path().join("me.key");
     let public = keygen(&key);
-    let publish = format!("records publish endpoint here --ttl 2s --keep --key {} {join}", key.display());
+    let publish = format!("records publish endpoint here --ttl 4s --keep --key {} {join}", key.display());
     let mut keeper = Process::start(&mut kad(&publish));
     keeper.stderr.find_text("renewing it");
     let version = || {
@@ -225,7 +225,7 @@ fn fs_d5_a_kept_record_outlives_its_time_to_live() {
     };
     let start = version();
     assert!(start.is_some());
-    // Each look takes a while; several times to live pass.
+    // Each look takes a while; more than a time to live passes.
     while version().is_some_and(|now| now < start.unwrap() + 5_000) {}
     assert!(version().is_some(), "five seconds on, and still there");
     keeper.signal("-INT");
