@@ -102,7 +102,7 @@ proptest! {
         let found: Vec<_> = reports(&mut network, from).into_iter().map(|report| report.closest).collect();
         prop_assert_eq!(found.len(), 1);
         // Unless somebody still knows his address.
-        let is_in = |contact: &Contact<Key<20>>| !lost.contains(&contact.key);
+        let is_in = |contact: &Contact<Key<8>>| !lost.contains(&contact.key);
         let (found, strays): (Vec<_>, Vec<_>) = found.into_iter().flatten().partition(is_in);
         let closest = network.closest_live(&target, 8 + lost.len(), Some(from)).into_iter();
         let expected: Vec<_> = closest.filter(is_in).take(8 - strays.len()).collect();
