@@ -159,4 +159,3 @@ fn t16_a_trace_replayed_ten_times_changes_nothing() {
 fn t16_a_long_trace_replayed_ten_times_changes_nothing() {
     replay(21, 200, 80);
 }
-}
