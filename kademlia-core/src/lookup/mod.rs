@@ -72,6 +72,8 @@ pub(crate) struct Gait {
     pub(crate) rules: Rules,
     /// Requests in flight.
     pub(crate) alpha: usize,
+    /// Whether whoever does not answer is asked again.
+    pub(crate) repeats: bool,
 }
 
 /// How one lookup is bounded.
@@ -107,8 +109,8 @@ impl<K> From<Contact<K>> for Vouched<K> {
 ///
 /// It ends when on every path the wanted candidates that are not known to be dead have all answered, or at a bound.
 /// It never forgets a candidate because a round was full (A6); it asks no address twice, on whatever path, and no key that
-/// has answered or may yet answer (P24); a path asks only whom its own nodes named (P29); it keeps at most α requests of a path in flight that have
-/// not passed their soft deadline.
+/// has answered or may yet answer (P24); a path asks only whom its own nodes named (P29); it keeps at most α requests of a
+/// path in flight that have not passed their soft deadline.
 #[derive(Debug)]
 pub(crate) struct Lookup<K> {
     target: K,
@@ -189,7 +191,7 @@ impl<K: Keyspace> Lookup<K> {
     }
 
     /// Adds so many companions to the paths it began with. They walk as `gait` says from `contacts`, nearest first, and share
-    /// half of the candidates (T14).
+    /// half of the candidates (T14). None asks again: it would rather ask somebody else, for any that it finds will do.
     pub(crate) fn reinforce(
         &mut self,
         companions: usize,
@@ -201,17 +203,16 @@ impl<K: Keyspace> Lookup<K> {
             path.candidates.limit_to((half / self.begun).max(path.gait.rules.k));
         }
         let share = half / companions.max(1);
-        let path = || Path::new(self.target, gait, share);
+        let path = || Path::new(self.target, Gait { repeats: false, ..gait }, share);
         self.paths.extend(core::iter::repeat_with(path).take(companions));
         if let Some(companions) = self.paths.get_mut(self.begun..) {
             deal(companions, contacts);
         }
     }
 
-    /// Whether whoever does not answer this path is asked again. A companion would rather ask somebody else: any that it
-    /// finds will do.
+    /// Whether whoever does not answer this path is asked again.
     pub(crate) fn repeats(&self, path: usize) -> bool {
-        path < self.begun
+        self.paths.get(path).is_some_and(|path| path.gait.repeats)
     }
 
     /// What to do now, if further requests may be sent to the addresses for which `has_room` holds. Changes nothing but to mark
@@ -223,7 +224,7 @@ impl<K: Keyspace> Lookup<K> {
             return Next::Done;
         }
         let spent = self.messages >= self.bounds.messages;
-        let (mut next, mut lacks) = (Next::Done, false);
+        let mut next = Next::Done;
         for at in 0..self.paths.len() {
             // The other half is for those that they accompany, as long as these need it.
             if at == self.begun && next == Next::Wait && self.asked_by_companions >= self.bounds.messages / 2
@@ -231,7 +232,7 @@ impl<K: Keyspace> Lookup<K> {
                 break;
             }
             match self.choose(at, &has_room) {
-                Some(Choice::Fresh(_)) if spent => lacks = true,
+                Some(Choice::Fresh(_)) if spent => next = Next::Wait,
                 Some(Choice::Fresh(_)) if self.pause.is_some_and(|end| now < end) => {
                     self.held_back = true;
                     next = Next::Wait;
@@ -241,11 +242,10 @@ impl<K: Keyspace> Lookup<K> {
                 Some(Choice::Pending) | None => next = Next::Wait,
             }
         }
-        if spent && (lacks || next == Next::Wait) {
-            // Nobody else is asked, but whoever was may still answer.
-            let awaits = self.paths.iter().any(|path| path.candidates.is_any_pending());
-            next = if awaits { Next::Wait } else { Next::Done };
-            self.exhausted = !awaits;
+        // Nobody else is asked, but whoever was may still answer.
+        if spent && next == Next::Wait && !self.paths.iter().any(|path| path.candidates.is_any_pending()) {
+            self.exhausted = true;
+            return Next::Done;
         }
         next
     }
@@ -258,7 +258,7 @@ impl<K: Keyspace> Lookup<K> {
         let others = || before.iter().chain(after.iter());
         let elsewhere = |contact: &Contact<K>| {
             let least = if has_room(contact.addr.ip()) { Claim::Free } else { Claim::Contested };
-            others().map(|other| other.candidates.claim(contact)).max().unwrap_or(least).max(least)
+            others().map(|other| other.candidates.claim(contact)).fold(least, Claim::max)
         };
         let choice = path.candidates.next(path.gait.rules, elsewhere);
         let may_ask = path.in_flight < path.gait.alpha;
@@ -291,10 +291,14 @@ impl<K: Keyspace> Lookup<K> {
         }
     }
 
-    /// Whether a request may be sent again, which then counts as sent.
-    pub(crate) fn ask_again(&mut self) -> bool {
+    /// Whether the request to `addr` may be sent again, which then counts as sent. If not, nobody need wait for an answer.
+    pub(crate) fn ask_again(&mut self, addr: SocketAddr) -> bool {
         let within = self.messages < self.bounds.messages;
-        self.messages += usize::from(within);
+        if within {
+            self.messages += 1;
+        } else {
+            self.failed(addr);
+        }
         within
     }
 

@@ -18,7 +18,7 @@ const K: usize = 4;
 const RULES: Rules =
     Rules { k: K, radius: 0, most: 0, bound: false, per_subnet: 0, per_wide_subnet: 0, healthy_first: false };
 const BOUNDS: Bounds = Bounds {
-    gait: Gait { rules: RULES, alpha: 3 },
+    gait: Gait { rules: RULES, alpha: 3, repeats: true },
     candidates: 512,
     messages: 400,
     time: Duration::from_secs(20),

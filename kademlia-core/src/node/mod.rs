@@ -157,6 +157,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     pub fn handle_unreachable(&mut self, now: Instant, addr: SocketAddr) {
         let now = self.advance(now);
         self.transactions.unreachable(now, addr);
+        self.searches.unreachable(addr);
         self.expire_requests(now);
         self.run_searches(now);
         self.run_tasks(now);

@@ -185,17 +185,11 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
     }
 
     fn send_again(&mut self, transaction: TransactionId, pending: &Pending<P::Key>) {
-        // Whom the system calls unreachable was not stalled before.
-        self.on_stalled(pending);
         let request = match pending.cause {
-            Cause::Lookup(id) => self.searches.get_mut(id).and_then(|search| {
-                let request = search.lookup.ask_again().then(|| search.request.clone());
-                if request.is_none() {
-                    // The lookup need not wait for an answer to nothing.
-                    search.lookup.failed(pending.to);
-                }
-                request
-            }),
+            Cause::Lookup(id) => {
+                let search = self.searches.get_mut(id);
+                search.and_then(|search| search.lookup.ask_again(pending.to).then(|| search.request.clone()))
+            }
             Cause::Store(id) => {
                 self.searches.get_mut(id).and_then(|search| search.stored_request(pending.to))
             }

@@ -62,9 +62,12 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
             Purpose::Publish(_) => Effort::Hardened,
             Purpose::Join | Purpose::Refresh => Effort::Plain,
         });
+        // Things that are published with the least effort are many (T23): where all nodes have many, who does not answer is
+        // busy, and one question more keeps him so.
+        let repeats = effort != Effort::Plain || !matches!(purpose, Purpose::Publish(_));
         let config = &self.config.lookup;
         let bounds = Bounds {
-            gait: self.gait(effort, &options),
+            gait: Gait { repeats, ..self.gait(effort, &options) },
             candidates: config.candidates,
             messages: if effort == Effort::Reinforced { config.reinforced_messages } else { config.messages },
             time: config.time,
@@ -81,7 +84,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
 
     /// How the lookup, or each of its paths, is walked.
     fn gait(&self, effort: Effort, options: &LookupOptions) -> Gait {
-        Gait { rules: self.rules(effort, options), alpha: self.alpha(effort, options) }
+        Gait { rules: self.rules(effort, options), alpha: self.alpha(effort, options), repeats: true }
     }
 
     /// Requests in flight on each path. Several paths together have about four times α, however many they are.
@@ -205,7 +208,7 @@ impl<P: Protocol, S: Service<P>> Node<P, S> {
                     }
                     let Some(search) = self.searches.get_mut(id) else { return };
                     search.lookup.asked(now, &contact, path);
-                    let (request, repeats) = (search.request.clone(), search.repeats(path));
+                    let (request, repeats) = (search.request.clone(), search.lookup.repeats(path));
                     let (cause, Contact { key, addr }) = (Cause::Lookup(id), contact);
                     let retries = if repeats { self.transactions.retries(cause) } else { 0 };
                     self.ask_as(now, Asking { to: addr, expected: Some(key), cause, retries }, request);

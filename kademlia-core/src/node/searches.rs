@@ -113,13 +113,6 @@ impl<P: Protocol> Search<P> {
         self.options.k.unwrap_or(k).max(1)
     }
 
-    /// Whether whoever does not answer this path is asked again. Things that are published with the least effort are many
-    /// (T23): where all nodes have many, who does not answer is busy, and one question more keeps him so.
-    pub(super) fn repeats(&self, path: usize) -> bool {
-        let least = self.effort == Effort::Plain && matches!(self.purpose, Purpose::Publish(_));
-        !least && self.lookup.repeats(path)
-    }
-
     fn memory(&self) -> usize {
         let stores = match &self.purpose {
             Purpose::Publish(publish) => publish.memory(),
@@ -157,6 +150,13 @@ impl<P: Protocol> Searches<P> {
 
     pub(super) fn get_mut(&mut self, id: LookupId) -> Option<&mut Search<P>> {
         self.running.get_mut(&id).map(Box::as_mut)
+    }
+
+    /// Lookups do not wait for `addr` before they ask somebody else.
+    pub(super) fn unreachable(&mut self, addr: SocketAddr) {
+        for search in self.running.values_mut() {
+            search.lookup.stalled(addr);
+        }
     }
 
     pub(super) fn remove(&mut self, id: LookupId) {

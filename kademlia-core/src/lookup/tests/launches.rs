@@ -37,7 +37,10 @@ fn fs_d3_an_answer_within_the_pause_saves_the_next_launch() {
 
 #[test]
 fn fs_d3_healthy_peers_first_and_bad_ones_as_the_last_resort() {
-    let bounds = Bounds { gait: Gait { rules: Rules { healthy_first: true, ..RULES }, alpha: 1 }, ..BOUNDS };
+    let bounds = Bounds {
+        gait: Gait { rules: Rules { healthy_first: true, ..RULES }, alpha: 1, repeats: true },
+        ..BOUNDS
+    };
     let healths = [Health::Bad, Health::Unknown, Health::Good, Health::Unknown, Health::Good, Health::Good];
     let seeds =
         || (1..).zip(healths).map(|(n, health)| Vouched { contact: contact(n), bound: false, health });
@@ -76,7 +79,7 @@ fn a_lookup_that_is_over_wakes_nobody_for_a_launch() {
     assert_eq!(late.next(Instant::from_secs(20), |_| true), Next::Done);
     assert_eq!(late.launch_at(), None, "its time is over");
     let mut spent = begin();
-    assert!(spent.ask_again());
+    assert!(spent.ask_again(contact(1).addr));
     assert_eq!((spent.next(millis(2_000), |_| true), spent.launch_at()), (Next::Wait, None));
 }
 
