@@ -9,7 +9,6 @@ mod single;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::task::{Context, Poll};
 
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -30,9 +29,6 @@ pub(crate) trait Socket: Send + Sync + 'static {
 
     /// Waits until `try_recv` or `try_refused` is worth a call. An error is the runtime's, not the socket's.
     fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
-
-    /// Ready when `try_send` is worth a call. An error is the runtime's, not the socket's.
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// Delivers up to a batch of datagrams, each cut at `BUFFER` bytes. `WouldBlock`: that was all there is.
     fn try_recv(&self, deliver: impl FnMut(SocketAddr, &[u8])) -> io::Result<()>;
@@ -74,10 +70,6 @@ impl Socket for SystemSocket {
     async fn readable(&self) -> io::Result<()> {
         let interest = if self.told { Interest::READABLE | Interest::ERROR } else { Interest::READABLE };
         self.socket.ready(interest).await.map(drop)
-    }
-
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_send_ready(cx)
     }
 
     fn try_recv(&self, deliver: impl FnMut(SocketAddr, &[u8])) -> io::Result<()> {

@@ -4,13 +4,12 @@
 #[cfg(unix)]
 mod tests;
 
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use kademlia_core::runtime::{Inbox, Outbox};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::MAX_DATAGRAM;
 use crate::counters::Counters;
@@ -19,15 +18,12 @@ use crate::socket::Socket;
 /// Errors in one `recv` without a datagram in between, after which the caller has to know: it pauses.
 const MAX_ERRORS: usize = 16;
 
-/// Pauses in one `send` for buffers to drain. What a pause frees is at least half the buffer, so only a link that
-/// does not move uses them up.
-const MAX_PAUSES: usize = 8;
-
-/// Longest pause for a socket to become writable; a node that cannot send shall still receive.
-const WRITABLE_PAUSE: Duration = Duration::from_millis(20);
-
-/// Pause where the system lacks memory for a datagram, of whose end no event tells.
-const MEMORY_PAUSE: Duration = Duration::from_millis(1);
+/// Pauses in one `send` for buffers to drain: 91 ms at most, in which only a link that hardly moves frees nothing. A node that
+/// cannot send shall still receive.
+const MAX_PAUSES: u32 = 8;
+/// The first of them; each is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
 /// Sockets of different address families.
 #[derive(Debug)]
@@ -113,20 +109,19 @@ impl<S: Socket> Sockets<S> {
     }
 
     /// Sends what the outbox holds, through the socket of each destination's family, and empties it.
-    pub(crate) async fn send(&mut self, outbox: &mut Outbox) -> io::Result<()> {
+    pub(crate) async fn send(&mut self, outbox: &mut Outbox) {
         let mut homeless = outbox.len() as u64;
         for socket in &self.sockets {
             let v6 = socket.local_addr().is_ipv6();
             let datagrams: Vec<_> = outbox.iter().filter(|(to, _)| to.is_ipv6() == v6).collect();
             homeless -= datagrams.len() as u64;
-            self.send_all(socket, &datagrams).await?;
+            self.send_all(socket, &datagrams).await;
         }
         self.counters.update(|counts| counts.no_socket += homeless);
         outbox.clear();
-        Ok(())
     }
 
-    async fn send_all(&self, socket: &S, mut datagrams: &[(SocketAddr, &[u8])]) -> io::Result<()> {
+    async fn send_all(&self, socket: &S, mut datagrams: &[(SocketAddr, &[u8])]) {
         let mut pauses = 0;
         while let [_, others @ ..] = datagrams {
             match socket.try_send(datagrams) {
@@ -142,8 +137,10 @@ impl<S: Socket> Sockets<S> {
                         self.counters.update(|counts| counts.congested += datagrams.len() as u64);
                         break;
                     }
+                    // Not until the socket is writable: of missing memory no event tells, and once ICMP has told of a
+                    // datagram, tokio takes a socket for writable for good.
+                    sleep((FIRST_PAUSE * (1 << pauses)).min(LONGEST_PAUSE)).await;
                     pauses += 1;
-                    pause(socket, &error).await?;
                 }
                 Err(_) => {
                     self.counters.update(|counts| counts.refused += 1);
@@ -151,7 +148,6 @@ impl<S: Socket> Sockets<S> {
                 }
             }
         }
-        Ok(())
     }
 }
 
@@ -168,12 +164,3 @@ const NO_BUFFERS: i32 = nix::errno::Errno::ENOBUFS as i32;
 /// `WSAENOBUFS`.
 #[cfg(not(unix))]
 const NO_BUFFERS: i32 = 10_055;
-
-async fn pause<S: Socket>(socket: &S, error: &io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::WouldBlock {
-        timeout(WRITABLE_PAUSE, poll_fn(|cx| socket.poll_writable(cx))).await.unwrap_or(Ok(()))
-    } else {
-        sleep(MEMORY_PAUSE).await;
-        Ok(())
-    }
-}

@@ -56,7 +56,8 @@ impl Transport for UdpTransport {
     }
 
     async fn send(&mut self, outbox: &mut Outbox) -> io::Result<()> {
-        self.sockets.send(outbox).await
+        self.sockets.send(outbox).await;
+        Ok(())
     }
 
     fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
-use std::task::{Context, Poll};
 
 use kademlia_core::Rng;
 use nix::errno::Errno;
@@ -34,8 +33,6 @@ struct State {
     calls: usize,
     /// Errors that should have cost a datagram.
     lost: usize,
-    /// Whether it never becomes writable again.
-    stuck: bool,
 }
 
 struct Fake {
@@ -77,10 +74,6 @@ impl Socket for Fake {
 
     async fn readable(&self) -> io::Result<()> {
         if self.is_idle() { std::future::pending().await } else { Ok(()) }
-    }
-
-    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.state().stuck { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     fn try_recv(&self, mut deliver: impl FnMut(SocketAddr, &[u8])) -> io::Result<()> {
@@ -126,7 +119,7 @@ async fn echo(sockets: &mut Sockets<Fake>) -> (Vec<usize>, usize) {
             outbox.push(from, datagram);
         }
         inbox.clear();
-        sockets.send(&mut outbox).await.unwrap();
+        sockets.send(&mut outbox).await;
         assert!(outbox.is_empty());
     }
     (received, pauses)
@@ -225,21 +218,21 @@ async fn a_busy_socket_does_not_starve_the_other() {
 
 #[tokio::test(start_paused = true)]
 async fn t19_full_send_buffers_are_waited_for_but_not_for_long() {
-    for (errno, stuck) in [(libc::EAGAIN, true), (libc::EAGAIN, false), (libc::ENOBUFS, false)] {
+    for errno in [libc::EAGAIN, libc::ENOBUFS] {
         assert!(!is_lost(errno));
         let fake = Fake::new("127.0.0.1:1", 0, [Some(errno); 100]);
-        fake.state().stuck = stuck;
         let mut sockets = Sockets::new(vec![fake]);
         let mut outbox = Outbox::default();
         for number in 0..DATAGRAMS {
             outbox.push(sockets.sockets[0].local, &number.to_be_bytes());
         }
         let start = Instant::now();
-        sockets.send(&mut outbox).await.unwrap();
-        assert!(start.elapsed() <= Duration::from_millis(200));
+        sockets.send(&mut outbox).await;
+        let waited = start.elapsed().as_millis();
+        assert!((91..=100).contains(&waited), "{waited} ms");
         assert!(outbox.is_empty());
         assert_eq!(sockets.counters().read().congested, DATAGRAMS as u64);
-        assert_eq!(sockets.sockets[0].state().calls, MAX_PAUSES + 1);
+        assert_eq!(sockets.sockets[0].state().calls, MAX_PAUSES as usize + 1);
     }
 }
 
@@ -251,7 +244,7 @@ async fn t19_a_refused_datagram_costs_only_itself() {
     for number in 0..3 * BATCH {
         outbox.push(sockets.sockets[0].local, &number.to_be_bytes());
     }
-    sockets.send(&mut outbox).await.unwrap();
+    sockets.send(&mut outbox).await;
     assert_eq!(sockets.sockets[0].state().sent, [0, 1, 2, 5, 6, 7, 8]);
     assert_eq!(sockets.counters().read().refused, 2);
 }
