@@ -238,7 +238,8 @@ impl<P: Protocol, S: Service<P> + Send + 'static> Handle<P, S> {
         Ok(Search { handle, family, id, answers: answers_out, report, ended: None })
     }
 
-    /// Stores at the closest nodes in the network of one family; see [`Node::publish`](crate::Node::publish).
+    /// Stores at the closest nodes in the network of one family; see [`Node::publish`](crate::Node::publish). Dropping the
+    /// future cancels that: nobody is asked any more.
     ///
     /// # Errors
     /// Why it could not start, or that the driver stopped first.
@@ -269,14 +270,20 @@ impl<P: Protocol, S: Service<P> + Send + 'static> Handle<P, S> {
     ) -> Result<Stored<P::Key>, RequestFailure> {
         let (sender, receiver) = oneshot::channel();
         let started = self.with(move |shell, now| {
+            if sender.is_closed() {
+                // Nobody waits for it any more.
+                return Err(RequestFailure::Closed(Closed));
+            }
             let node = shell.stack.node_mut(family).ok_or(RequestFailure::NoFamily)?;
             let id = node.publish(now, target, request, make, options)?;
             node.suggest(now, id, &near);
             shell.stores.insert((family, id), sender);
-            Ok::<_, RequestFailure>(())
+            Ok(id)
         });
-        started.await??;
-        Ok(receiver.await.map_err(|_| Closed)?)
+        let waiting = Waiting { handle: self, family, id: started.await?? };
+        let stored = receiver.await.map_err(|_| Closed)?;
+        core::mem::forget(waiting);
+        Ok(stored)
     }
 
     /// Every event of every node from now on, `capacity` of them held; a reader that falls behind misses some. Of a node
@@ -317,7 +324,20 @@ impl<P: Protocol, S: Service<P> + Send + 'static> Handle<P, S> {
     }
 
     pub(super) fn cancel(&self, family: Family, id: LookupId) {
-        // If there is no room, the lookup's next answer finds its reader gone and cancels it.
+        // If there is no room, a lookup's next answer finds its reader gone and cancels it; a publish goes on to its end.
         let _ = self.commands.try_send(Box::new(move |shell, now| shell.cancel(now, family, id)));
+    }
+}
+
+/// Somebody waits for a publish. Dropped before it has ended, it cancels the publish.
+struct Waiting<'a, P: Protocol, S: Service<P> + Send + 'static> {
+    handle: &'a Handle<P, S>,
+    family: Family,
+    id: LookupId,
+}
+
+impl<P: Protocol, S: Service<P> + Send + 'static> Drop for Waiting<'_, P, S> {
+    fn drop(&mut self) {
+        self.handle.cancel(self.family, self.id);
     }
 }

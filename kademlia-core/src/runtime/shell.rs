@@ -56,6 +56,7 @@ impl<P: Protocol, S: Service<P>> Shell<P, S> {
 
     pub(super) fn cancel(&mut self, now: Instant, family: Family, id: LookupId) {
         self.searches.remove(&(family, id));
+        self.stores.remove(&(family, id));
         if let Some(node) = self.stack.node_mut(family) {
             node.cancel(now, id);
         }
