@@ -33,6 +33,11 @@ const PATIENCE: u32 = 8;
 const ABOUT_FRONTIER: usize = 2;
 /// Whoever has not answered for so long is likely dead, and keeps nobody else from being asked about the same.
 const SLOW: Duration = Duration::from_secs(1);
+/// Pause after a lookup that nobody answered; it doubles each time, up to the most.
+const FIND_AGAIN: Duration = Duration::from_secs(5);
+const FIND_AGAIN_MOST: Duration = Duration::from_secs(300);
+/// So many of them in a row, and nobody heard ever, end the walk.
+const GIVE_UP: u32 = 6;
 /// A node is never asked again sooner, whatever interval it gives.
 const LEAST_PAUSE: Duration = Duration::from_secs(3_600);
 /// A node that does not know the method is left alone for as long as the longest interval.
@@ -74,7 +79,8 @@ pub enum Step {
     Wait(Instant),
     /// Nothing until something is reported.
     Rest,
-    /// The whole keyspace is done.
+    /// The whole keyspace is done; or, if [`Progress::coverage`] is 0, two and a half minutes went by in which nobody was
+    /// found at all.
     Done,
 }
 
@@ -116,6 +122,9 @@ pub struct Walk {
     asking: BTreeMap<SocketAddr, Asking>,
     /// The point that a lookup runs for.
     finding: Option<Key<20>>,
+    /// Lookups in a row that nobody answered, and when to try the next.
+    unanswered: u32,
+    find_at: Instant,
     asked: Asked,
     seen: Seen,
     /// Requests since the last one for the frontier's sake.
@@ -149,6 +158,8 @@ impl Walk {
             again: Again::default(),
             asking: BTreeMap::new(),
             finding: None,
+            unanswered: 0,
+            find_at: Instant::ZERO,
             for_backlog: 0,
             next: Instant::ZERO,
             progress: Progress::default(),
@@ -176,6 +187,9 @@ impl Walk {
         }
         match self.frontier.at() {
             _ if !self.asking.is_empty() || self.finding.is_some() => Step::Rest,
+            // Whoever has never heard anybody has no such network.
+            Some(_) if self.unanswered >= GIVE_UP && self.progress.answered == 0 => Step::Done,
+            Some(_) if now < self.find_at => Step::Wait(self.find_at),
             Some(at) => {
                 self.finding = Some(at);
                 self.pace(now);
@@ -254,12 +268,20 @@ impl Walk {
         self.progress.failed += u64::from(self.asking.remove(&addr).is_some());
     }
 
-    /// The lookup for `target` ended with these; with none, if it could not be made.
-    pub fn found(&mut self, target: &Key<20>, contacts: &[Contact<Key<20>>]) {
+    /// The lookup for `target` ended with these; with none, if nobody answered or it could not be made. That says nothing
+    /// about the keyspace, and is tried again after a pause.
+    pub fn found(&mut self, now: Instant, target: &Key<20>, contacts: &[Contact<Key<20>>]) {
         let target = target.distance(&self.start);
-        if self.finding == Some(target) {
-            self.finding = None;
-            let found = self.learn(contacts);
+        if self.finding != Some(target) {
+            return;
+        }
+        self.finding = None;
+        let found = self.learn(contacts);
+        if found.is_empty() {
+            self.find_at = now + (FIND_AGAIN * (1 << self.unanswered.min(16))).min(FIND_AGAIN_MOST);
+            self.unanswered += 1;
+        } else {
+            self.unanswered = 0;
             self.frontier.found(&target, &found);
             self.fresh.pass(&self.frontier);
         }

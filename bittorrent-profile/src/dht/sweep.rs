@@ -60,7 +60,7 @@ impl Dht {
 }
 
 impl Sweep {
-    /// The next info hash; `None` when the keyspace is done, or the node was shut down.
+    /// The next info hash; `None` when the keyspace is done, nobody was found at all, or the node was shut down.
     pub async fn next(&mut self) -> Option<Collected> {
         self.collected.recv().await
     }
@@ -122,7 +122,11 @@ async fn run(
         };
         let now = Instant::ZERO + epoch.elapsed();
         match ended {
-            Ok(Ended::Asked(_, Err(RequestFailure::Closed(_)))) | Err(_) => return,
+            Ok(
+                Ended::Asked(_, Err(RequestFailure::Closed(_)))
+                | Ended::Found(_, Err(RequestFailure::Closed(_))),
+            )
+            | Err(_) => return,
             Ok(Ended::Asked(addr, Err(_))) => walk.failed(addr),
             Ok(Ended::Asked(addr, Ok((from, response)))) => {
                 for info_hash in walk.answered(now, addr, &response) {
@@ -131,7 +135,7 @@ async fn run(
                     }
                 }
             }
-            Ok(Ended::Found(target, found)) => walk.found(&target, &found.unwrap_or_default()),
+            Ok(Ended::Found(target, found)) => walk.found(now, &target, &found.unwrap_or_default()),
         }
     }
     progress.send_replace(walk.progress());

@@ -106,7 +106,7 @@ fn walk(model: &mut Model, config: SweepConfig) -> Walked {
                 let live = model.nodes.iter().filter(|(_, (_, node))| !node.is_dead);
                 let live = live.map(|(addr, (key, _))| Contact::new(*key, *addr));
                 let found = model.closest(&target, live);
-                walk.found(&target, found.contacts());
+                walk.found(now, &target, found.contacts());
                 continue;
             }
             Step::Wait(until) => until,
@@ -192,7 +192,7 @@ fn whoever_does_not_know_the_method_still_shows_the_way() {
             }
             Step::Find(target) => {
                 let all = model.nodes.iter().map(|(addr, (key, _))| Contact::new(*key, *addr));
-                walk.found(&target, model.closest(&target, all).contacts());
+                walk.found(now, &target, model.closest(&target, all).contacts());
             }
             Step::Wait(until) => now = until,
             Step::Rest => panic!("nothing runs"),
@@ -203,14 +203,56 @@ fn whoever_does_not_know_the_method_still_shows_the_way() {
 }
 
 #[test]
-fn an_empty_network_is_done_after_one_lookup_and_other_families_are_none_of_its_business() {
+fn bep51_51_2_where_nobody_is_found_it_tries_for_two_minutes_and_other_families_are_none_of_its_business() {
     let mut walk = Walk::new(Family::V6, Reach::Global, SweepConfig::default(), &mut Rng::from_number(1));
-    let Step::Find(target) = walk.poll(Instant::ZERO) else { panic!("no lookup") };
-    assert_eq!(walk.poll(Instant::from_secs(1)), Step::Rest);
-    walk.found(&target, &[Contact::new(target, addr(1))]);
-    assert_eq!(walk.poll(Instant::from_secs(2)), Step::Done);
+    let (mut now, mut lookups) = (Instant::ZERO, 0);
+    loop {
+        match walk.poll(now) {
+            Step::Find(target) => {
+                assert_eq!(walk.poll(now + SLOW), Step::Rest);
+                walk.found(now, &target, &[Contact::new(target, addr(1))]);
+                lookups += 1;
+            }
+            Step::Wait(until) => now = until,
+            step => break assert_eq!(step, Step::Done),
+        }
+    }
+    assert_eq!((lookups, now.since(Instant::ZERO).as_secs()), (6, 5 + 10 + 20 + 40 + 80));
     assert!(walk.answered(Instant::ZERO, addr(1), &Response::default()).is_empty(), "nobody asked it");
-    assert_eq!(walk.progress().answered, 0);
+    assert_eq!((walk.progress().answered, walk.progress().coverage), (0, 0.0));
+}
+
+#[test]
+fn bep51_51_2_an_outage_leaves_no_part_of_the_keyspace_out() {
+    let mut model = Model::new(300, 1, 0.0, 11);
+    let mut walk = Walk::new(Family::V4, Reach::Global, SweepConfig::default(), &mut Rng::from_number(4));
+    let (mut now, mut hashes) = (Instant::ZERO, BTreeSet::new());
+    // Nobody answers in its first minute, nor for half an hour after the hundredth info hash.
+    let mut back = Instant::from_secs(60);
+    loop {
+        let is_out = now < back;
+        match walk.poll(now) {
+            Step::Ask(contact, target) => match model.ask(&contact, &target) {
+                Some(response) if !is_out => hashes.extend(walk.answered(now, contact.addr, &response)),
+                _ => walk.failed(contact.addr),
+            },
+            Step::Find(target) if is_out => walk.found(now, &target, &[]),
+            Step::Find(target) => {
+                let all = model.nodes.iter().map(|(addr, (key, _))| Contact::new(*key, *addr));
+                walk.found(now, &target, model.closest(&target, all).contacts());
+            }
+            Step::Wait(until) => now = until,
+            Step::Rest => panic!("nothing runs"),
+            Step::Done => break,
+        }
+        if hashes.len() >= 100 && back < Instant::from_secs(100) {
+            back = now + Duration::from_secs(1_800);
+        }
+    }
+    let Progress { coverage, failed, lookups, .. } = walk.progress();
+    assert!((coverage - 1.0).abs() < f64::EPSILON && lookups > 6, "{lookups} lookups");
+    // Who was asked during the outage is lost to this walk, and nobody else.
+    assert!(hashes.len() as u64 + failed >= 300, "{} told, {failed} failed", hashes.len());
 }
 
 #[test]
@@ -244,7 +286,7 @@ fn invented_nodes_cost_a_question_each_and_hold_nobody_up() {
             }
             Step::Find(target) => {
                 let all = model.nodes.iter().map(|(addr, (key, _))| Contact::new(*key, *addr));
-                walk.found(&target, model.closest(&target, all).contacts());
+                walk.found(now, &target, model.closest(&target, all).contacts());
             }
             Step::Wait(until) => now = until,
             Step::Rest => panic!("nothing runs"),

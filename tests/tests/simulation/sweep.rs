@@ -156,7 +156,7 @@ fn sweep(simulation: &mut Net, sweeper: NodeIndex, config: SweepConfig) -> (BTre
                 }
                 Event::LookupDone { lookup, report } => {
                     if let Some((_, target)) = running.lookup.take_if(|(id, _)| *id == lookup) {
-                        walk.found(&target, &report.closest);
+                        walk.found(now, &target, &report.closest);
                     }
                 }
                 _ => {}
