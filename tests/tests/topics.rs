@@ -139,3 +139,23 @@ async fn bep50_50_2_one_socket_carries_mainline_and_topics_and_unknown_topics_me
     assert_eq!(again.next().await, None, "ends with the node");
     assert!(again.publish(&owner(), value(1)).await.is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn p20_whoever_is_blocked_is_blocked_in_topics_too() {
+    let network = MemNetwork::new(LinkModel::internet(), 4);
+    let servers = servers(&network, 10).await;
+    let mut stranger = Stranger(network.bind(address_v4(200)).unwrap());
+    let (ip, at) = (address_v4(200).ip(), address_v4(3));
+    let subscription = servers[3].subscribe(key(), salt());
+    let topic = Some(subscription.topic().target());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(stranger.ask(at, topic).await.is_some());
+    servers[3].block(ip).await.unwrap();
+    assert_eq!(stranger.ask(at, topic).await, None);
+    let later = servers[3].subscribe(key(), Salt::default());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let other = Some(later.topic().target());
+    assert_eq!(stranger.ask(at, other).await, None, "a topic of later, too");
+    servers[3].unblock(ip).await.unwrap();
+    assert!(stranger.ask(at, topic).await.is_some() && stranger.ask(at, other).await.is_some());
+}

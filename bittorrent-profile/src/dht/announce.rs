@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 use kademlia_core::runtime::RequestFailure;
 use kademlia_core::{Contact, Effort, Family, Key, LookupOptions, MakeRequest};
 
-use super::{Inner, Stored};
+use super::{Inner, Stored, either};
 use crate::id::InfoHash;
 use crate::krpc::{Families, Request, Response};
 use crate::mainline::Mainline;
@@ -44,7 +44,10 @@ impl From<Port> for Announce {
     }
 }
 
-/// Announces in every network that the node is in.
+/// Announces in both networks at once.
+///
+/// # Errors
+/// Why it could be tried in no network.
 pub(super) async fn once(
     inner: &Inner,
     info_hash: InfoHash,
@@ -62,15 +65,15 @@ pub(super) async fn once_near(
     effort: Effort,
     near: &[Contact<Key<20>>],
 ) -> Result<Stored, RequestFailure> {
-    let mut announced = Stored::default();
-    for (family, bound, _) in &inner.families {
-        let make = make_request(info_hash, announce, *bound, inner.strictness);
+    let one = async |family| {
+        let make = make_request(info_hash, announce, inner.bound(family)?, inner.strictness);
         let request = Request::get_peers(info_hash, Families::NONE);
         let options = LookupOptions { effort: Some(effort), ..LookupOptions::default() };
-        let near = near.iter().filter(|contact| Family::of(&contact.addr) == *family).copied().collect();
-        let handle = &inner.handle;
-        announced.add(handle.publish_near(*family, info_hash.into(), request, make, options, near).await?);
-    }
+        let near = near.iter().filter(|contact| Family::of(&contact.addr) == family).copied().collect();
+        inner.handle.publish_near(family, info_hash.into(), request, make, options, near).await
+    };
+    let mut announced = Stored::default();
+    either(tokio::join!(one(Family::V4), one(Family::V6)))?.for_each(|one| announced.add(one));
     Ok(announced)
 }
 

@@ -41,6 +41,8 @@ pub struct Builder {
     bootstrap: Vec<String>,
     pub(super) remembered: Vec<(Family, Snapshot<Key<20>>)>,
     pub(super) node_id: Option<NodeId>,
+    /// Ids that come before all others, by family.
+    pub(super) own_ids: Vec<(Family, Key<20>)>,
     public_ips: Vec<IpAddr>,
     config: Changes<Config>,
     service: Changes<ServiceConfig>,
@@ -59,6 +61,7 @@ impl Default for Builder {
             bootstrap: Vec::new(),
             remembered: Vec::new(),
             node_id: None,
+            own_ids: Vec::new(),
             public_ips: Vec::new(),
             config: Changes::default(),
             service: Changes::default(),
@@ -214,11 +217,11 @@ impl Builder {
             shelf: Shelf::default(),
             rng: Mutex::new(Rng::from_seed(rng.fork())),
             scrapes: scrape::turns(),
-            topics: Topics::new(lines, rng.fork()),
+            topics: Topics::new(lines.clone(), rng.fork()),
             resolving,
         };
         let inner = Arc::new(inner);
-        tokio::spawn(Arc::clone(&inner.announcer).run(Arc::downgrade(&inner)));
+        tokio::spawn(Arc::clone(&inner.announcer).run(Arc::downgrade(&inner), lines));
         Ok(Dht { inner })
     }
 
@@ -252,16 +255,21 @@ impl Builder {
 
     /// The given id; else the remembered or a random one, made to fit the public address.
     fn id(&self, family: Family, rng: &mut Rng) -> Key<20> {
-        if let Some(id) = self.node_id {
-            return id.into();
+        let own = self.own_ids.iter().find(|(of, _)| *of == family).map(|(_, id)| *id);
+        if let Some(id) = own.or(self.node_id.map(Key::from)) {
+            return id;
         }
         let remembered = self.remembered.iter().find(|(of, _)| *of == family).map(|(_, last)| last.local);
         let id = remembered.unwrap_or_else(|| Key::random(rng));
-        let public = self.public_ips.iter().find(|ip| ip.is_ipv4() == (family == Family::V4));
-        match public {
-            Some(ip) if !node_id::verify(*ip, &id) => node_id::derive(*ip, rng),
+        match self.public_ip_of(family) {
+            Some(ip) if !node_id::verify(ip, &id) => node_id::derive(ip, rng),
             _ => id,
         }
+    }
+
+    /// The public address that was given for a family.
+    pub(super) fn public_ip_of(&self, family: Family) -> Option<IpAddr> {
+        self.public_ips.iter().find(|ip| ip.is_ipv4() == (family == Family::V4)).copied()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use kademlia_core::runtime::RequestFailure;
 use kademlia_core::{Contact, Family, Key, LookupReport, Reach};
 
 /// Peers that one search collects; more are ignored (T14).
@@ -21,7 +22,7 @@ pub struct Found {
 }
 
 /// What a search found, and what it took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeersSummary {
     /// Different peers.
     pub peers: usize,
@@ -35,6 +36,18 @@ pub struct PeersSummary {
     pub hops: usize,
     /// From the start of the lookup to its end, the longer one where there were two.
     pub took: Duration,
+    /// Why no network could be searched, if none could: then that nobody was found means nothing.
+    pub failure: Option<RequestFailure>,
+}
+
+/// What a lookup took so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Took {
+    asked: usize,
+    answered: usize,
+    messages: usize,
+    hops: usize,
+    took: Duration,
 }
 
 /// A peer that was named.
@@ -60,7 +73,8 @@ pub(super) struct Log {
     /// Answers so far: each of another node.
     answers: u16,
     /// How far the lookups are, in the networks of IPv4 and of IPv6.
-    lookups: [PeersSummary; 2],
+    lookups: [Took; 2],
+    failure: Option<RequestFailure>,
     pub(super) state: State,
 }
 
@@ -135,14 +149,19 @@ impl Log {
     pub(super) fn progress(&mut self, family: Family, report: &LookupReport<Key<20>>) {
         let [v4, v6] = &mut self.lookups;
         let lookup = if family == Family::V4 { v4 } else { v6 };
-        *lookup = PeersSummary {
-            peers: 0,
+        *lookup = Took {
             asked: report.asked,
             answered: report.answered,
             messages: report.messages,
             hops: report.hops,
             took: report.took,
         };
+    }
+
+    /// It has ended: in one network at least, or for this reason in none.
+    pub(super) fn end(&mut self, failure: Option<RequestFailure>) {
+        self.state = State::Finished;
+        self.failure = failure;
     }
 
     pub(super) fn summary(&self) -> PeersSummary {
@@ -154,6 +173,7 @@ impl Log {
             messages: v4.messages + v6.messages,
             hops: v4.hops.max(v6.hops),
             took: v4.took.max(v6.took),
+            failure: self.failure.clone(),
         }
     }
 }

@@ -89,7 +89,7 @@ mod topic;
 pub use announce::{Announce, Port};
 pub use builder::{Builder, SpawnError};
 #[cfg(feature = "serde")]
-pub use items::PutValueError;
+pub use items::{GetValueError, PutValueError};
 pub use items::{
     ItemSearch, ItemSummary, KeepRound, Keeping, PutError, ResolveError, ResolvedTorrent, UpdateError,
     Updated,
@@ -217,16 +217,15 @@ impl Dht {
     /// The nodes closest to `target`, in each network that this node is in.
     ///
     /// # Errors
-    /// Why it could not be tried.
+    /// Why it could be tried in no network.
     pub async fn find_node(&self, target: NodeId) -> Result<Vec<LookupReport<Key<20>>>, RequestFailure> {
-        let mut reports = Vec::new();
-        for family in self.families() {
+        let one = async |family| {
             let request = Mainline::find_node(target.into());
             let options = LookupOptions::default();
             let search = self.inner.handle.lookup(family, target.into(), request, options).await?;
-            reports.push(search.finish().await?);
-        }
-        Ok(reports)
+            Ok(search.finish().await?)
+        };
+        Ok(either(tokio::join!(one(Family::V4), one(Family::V6)))?.collect())
     }
 
     /// Asks whoever is at `addr` for a sign of life.
@@ -281,13 +280,15 @@ impl Dht {
         self.inner.handle.add_contacts(contacts).await
     }
 
-    /// Has nothing more to do with this address: it is sent nothing and not heard. The peers and items that it has left
+    /// Has nothing more to do with this address, in topics either: it is sent nothing and not heard. The peers and items that it has left
     /// here stay for their time.
     ///
     /// # Errors
     /// [`Closed`] if it was shut down.
     pub async fn block(&self, ip: IpAddr) -> Result<(), Closed> {
-        self.inner.handle.block(ip).await
+        self.inner.handle.block(ip).await?;
+        self.inner.topics.set_blocked(ip, true).await;
+        Ok(())
     }
 
     /// Undoes [`block`](Self::block).
@@ -295,7 +296,9 @@ impl Dht {
     /// # Errors
     /// [`Closed`] if it was shut down.
     pub async fn unblock(&self, ip: IpAddr) -> Result<(), Closed> {
-        self.inner.handle.unblock(ip).await
+        self.inner.handle.unblock(ip).await?;
+        self.inner.topics.set_blocked(ip, false).await;
+        Ok(())
     }
 
     /// The addresses the node's sockets are bound to.
@@ -312,9 +315,26 @@ impl Dht {
     pub async fn shutdown(&self) {
         self.inner.handle.shutdown().await;
     }
+}
 
-    fn families(&self) -> impl Iterator<Item = Family> {
-        self.inner.families.iter().map(|(family, _, _)| *family)
+impl Inner {
+    /// Where the socket of one family is bound.
+    fn bound(&self, family: Family) -> Result<SocketAddr, RequestFailure> {
+        let bound = self.families.iter().find(|(of, _, _)| *of == family).map(|(_, bound, _)| *bound);
+        bound.ok_or(RequestFailure::NoFamily)
+    }
+}
+
+/// What came of the same in the networks of IPv4 and of IPv6: one that failed leaves the other's outcome as it is.
+///
+/// # Errors
+/// Why it failed in both.
+fn either<T>(
+    (v4, v6): (Result<T, RequestFailure>, Result<T, RequestFailure>),
+) -> Result<impl Iterator<Item = T>, RequestFailure> {
+    match (v4, v6) {
+        (Err(RequestFailure::NoFamily), Err(failure)) | (Err(failure), Err(_)) => Err(failure),
+        (v4, v6) => Ok(v4.into_iter().chain(v6)),
     }
 }
 

@@ -15,7 +15,7 @@ use kademlia_core::{Family, LookupOptions, Reach};
 use tokio::sync::watch;
 
 use super::log::{Found, Log, PeersSummary, State};
-use super::{Dht, MainlineHandle};
+use super::{Dht, MainlineHandle, either};
 use crate::id::InfoHash;
 use crate::krpc::{Families, Request};
 
@@ -49,9 +49,13 @@ impl Searches {
         let this = self.clone();
         tokio::spawn(async move {
             tokio::select! {
-                () = search => {
-                    log.send_modify(|log| log.state = State::Finished);
-                    tokio::time::sleep(this.requery).await;
+                failure = search => {
+                    let is_done = failure.is_none();
+                    log.send_modify(|log| log.end(failure));
+                    // Who could not search at all may try again at once.
+                    if is_done {
+                        tokio::time::sleep(this.requery).await;
+                    }
                 }
                 // The last reader left: dropping the search cancels its lookups.
                 () = log.closed() => log.send_modify(|log| log.state = State::Abandoned),
@@ -69,20 +73,19 @@ impl Searches {
     }
 }
 
-/// Looks in both networks at once, as far as the node is in them.
+/// Looks in both networks at once, as far as the node is in them. Gives back why it could look in none.
 async fn search(
     handle: MainlineHandle,
     families: Vec<(Family, SocketAddr, Reach)>,
     sought: Sought,
     log: watch::Sender<Log>,
-) {
+) -> Option<RequestFailure> {
     let reach_of = |family| families.iter().find(|(of, _, _)| *of == family).map(|(_, _, reach)| *reach);
     let one = async |family| match reach_of(family) {
         Some(reach) => search_family(&handle, family, reach, sought, &log).await,
-        None => Ok(()),
+        None => Err(RequestFailure::NoFamily),
     };
-    // A network that cannot be searched leaves the other's results as they are.
-    let _ = tokio::join!(one(Family::V4), one(Family::V6));
+    either(tokio::join!(one(Family::V4), one(Family::V6))).err()
 }
 
 async fn search_family(

@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant as Clock, sleep_until};
 
 use super::announce::{Announce, once};
+use super::topic::Lines;
 use super::{Dht, Inner, Stored};
 use crate::id::InfoHash;
 
@@ -103,6 +104,8 @@ pub(super) struct Announcer {
 }
 
 struct State {
+    /// The node has stopped: nothing is stored any more.
+    has_stopped: bool,
     renewals: Renewals<u64>,
     wanted: BTreeMap<u64, Wanted>,
     last: u64,
@@ -118,6 +121,7 @@ struct Wanted {
 impl Announcer {
     pub(super) fn new(config: RenewalConfig, seed: [u8; 32]) -> Arc<Self> {
         let state = State {
+            has_stopped: false,
             renewals: Renewals::new(config),
             wanted: BTreeMap::new(),
             last: 0,
@@ -137,6 +141,9 @@ impl Announcer {
         let state = &mut *state;
         state.last += 1;
         let number = state.last;
+        if state.has_stopped {
+            return number;
+        }
         state.wanted.insert(number, Wanted { work: Box::new(work), task: None });
         state.renewals.insert(self.now(), number, &mut state.rng);
         if let Some(interval) = interval {
@@ -155,14 +162,23 @@ impl Announcer {
         }
     }
 
-    /// Stores what falls due, until the `Dht` is gone.
-    pub(super) async fn run(self: Arc<Self>, dht: Weak<Inner>) {
+    /// Stores what falls due, until the `Dht` is gone or, as `ended` tells, its node has stopped.
+    pub(super) async fn run(self: Arc<Self>, dht: Weak<Inner>, ended: Lines) {
         loop {
             let due = self.lock().renewals.poll_timeout();
             let due = due.map(|due| self.epoch + due.since(Instant::ZERO));
             tokio::select! {
                 () = self.changed.notified() => {}
                 () = sleep_until(due.unwrap_or(self.epoch)), if due.is_some() => {}
+                () = ended.closed() => {
+                    // Whoever waits for a round learns that there will be none.
+                    let mut state = self.lock();
+                    state.has_stopped = true;
+                    let wanted = std::mem::take(&mut state.wanted);
+                    drop(state);
+                    drop(wanted);
+                    return;
+                }
             }
             let Some(inner) = dht.upgrade() else { return };
             self.start_due(&inner);

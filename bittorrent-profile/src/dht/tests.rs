@@ -1,11 +1,12 @@
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use kademlia_core::runtime::{Inbox, Outbox, Transport};
 use kademlia_core::{Config, Contact, Family, Key, Reach};
 
 use super::*;
+use crate::node_id;
 use crate::service::ServiceConfig;
 
 /// Sockets that nothing comes from, bound wherever a test needs them.
@@ -127,4 +128,35 @@ async fn the_driver_is_configured_too() {
     let pause = Duration::from_millis(3);
     let builder = Dht::builder().configure_driver(|driver| driver.first_pause = pause);
     assert!(format!("{builder:?}").contains("first_pause: 3ms"));
+}
+
+#[tokio::test]
+async fn bep45_45_1_an_id_fits_the_public_address_of_its_family() {
+    let transport = |n: u8| {
+        Silent(vec![
+            SocketAddr::from(([20, 0, 0, n], 6_881)),
+            SocketAddr::from((Ipv6Addr::new(0x2a00, u16::from(n), 0, 0, 0, 0, 0, 1), 6_881)),
+        ])
+    };
+    let ids = async |nodes: &MultiDht| {
+        let states = nodes.states().await;
+        states.iter().map(|state| [0, 1].map(|family| state.families[family].id)).collect::<Vec<_>>()
+    };
+    let first = Dht::builder().spawn_many([transport(1), transport(2)]).unwrap();
+    let before = ids(&first).await;
+    for (ids, Silent(addrs)) in before.iter().zip([transport(1), transport(2)]) {
+        assert!(
+            ids.iter().zip(&addrs).all(|(id, addr)| node_id::verify(addr.ip(), &Key::from(*id))),
+            "{ids:?} at {addrs:?}"
+        );
+    }
+    let last = first.snapshots().await.unwrap();
+    let again = Dht::builder().remember(last).spawn_many([transport(1), transport(2)]).unwrap();
+    assert_eq!(ids(&again).await, before, "in both families");
+
+    let behind_nat = || Silent(vec![SocketAddr::from(([192, 168, 0, 1], 6_881))]);
+    let given = IpAddr::from([20, 0, 0, 9]);
+    let hidden = Dht::builder().public_ip(given).spawn_many([behind_nat()]).unwrap();
+    let state = hidden.states().await.remove(0);
+    assert!(node_id::verify(given, &state.families[0].id.into()));
 }

@@ -1,6 +1,6 @@
 //! One subscriber to one topic.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -111,6 +111,18 @@ impl TopicNode {
             self.look_around(now, family);
             self.settle(now);
         }
+    }
+
+    /// Has nothing more to do with this address, or treats it as any other again.
+    pub fn set_blocked(&mut self, now: Instant, ip: IpAddr, is_blocked: bool) {
+        for node in self.stack.nodes_mut() {
+            if is_blocked {
+                node.block(now, ip);
+            } else {
+                node.unblock(ip);
+            }
+        }
+        self.settle(now);
     }
 
     // Outputs.

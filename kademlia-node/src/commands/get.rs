@@ -72,6 +72,9 @@ pub(crate) async fn run(args: &cli::Get, output: &Output, mut interrupt: Interru
     };
     let summary = read(search, args, output, &mut interrupt).await;
     output.clear();
+    if let (None, Some(failure)) = (&summary.found, &summary.failure) {
+        return Err(failure.clone().into());
+    }
     if let Some(item) = &summary.found {
         let info_hash = info_hash_in(item.value()).filter(|_| is_link);
         if is_link && info_hash.is_none() {

@@ -114,7 +114,7 @@ impl Search<'_> {
         mut peers: Peers,
         interrupt: &mut Interrupt,
     ) -> anyhow::Result<ControlFlow<()>> {
-        let before = self.took;
+        let before = self.took.clone();
         let flow = loop {
             tokio::select! {
                 found = peers.next() => match found {
@@ -125,12 +125,12 @@ impl Search<'_> {
                 () = interrupt.wait() => break ControlFlow::Break(()),
                 () = sleep_until(self.deadline) => break ControlFlow::Break(()),
             }
-            self.took = sum(before, peers.summary());
+            self.took = sum(&before, peers.summary());
             if self.found.len() >= self.limit {
                 break ControlFlow::Break(());
             }
         };
-        self.took = sum(before, peers.summary());
+        self.took = sum(&before, peers.summary());
         for (peer, sources) in &mut self.found {
             *sources = peers.sources(peer).max(*sources);
         }
@@ -166,6 +166,9 @@ impl Search<'_> {
 
     fn conclude(&self, took: Duration, announced: Option<Tally>) -> anyhow::Result<Exit> {
         let peers = self.found.len();
+        if let Some(failure) = self.took.failure.clone().filter(|_| peers == 0) {
+            return Err(failure.into());
+        }
         let v4 = self.found.keys().filter(|peer| peer.is_ipv4()).count();
         let v6 = peers - v4;
         let PeersSummary { asked, answered, hops, .. } = self.took;
@@ -195,7 +198,7 @@ impl Search<'_> {
 }
 
 /// What two searches took together.
-fn sum(one: PeersSummary, other: PeersSummary) -> PeersSummary {
+fn sum(one: &PeersSummary, other: PeersSummary) -> PeersSummary {
     PeersSummary {
         peers: one.peers.max(other.peers),
         asked: one.asked + other.asked,
@@ -203,5 +206,7 @@ fn sum(one: PeersSummary, other: PeersSummary) -> PeersSummary {
         messages: one.messages + other.messages,
         hops: one.hops.max(other.hops),
         took: one.took + other.took,
+        // Of the last one.
+        failure: other.failure,
     }
 }

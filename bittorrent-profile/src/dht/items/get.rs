@@ -12,7 +12,7 @@ use kademlia_core::{Effort, Family, Key, LookupOptions, LookupReport};
 use tokio::sync::{mpsc, watch};
 
 use super::survey::{Sought, Survey};
-use crate::dht::{Dht, Inner, MainlineHandle};
+use crate::dht::{Dht, Inner, MainlineHandle, either};
 use crate::item::{Item, PublicKey, Salt};
 use crate::krpc::{Families, Request};
 use crate::mainline::Mainline;
@@ -54,6 +54,8 @@ pub struct ItemSummary {
     pub hops: usize,
     /// From the start of the lookup to its end, the longer one where there were two.
     pub took: Duration,
+    /// Why no network could be searched, if none could: then that nothing was found means nothing.
+    pub failure: Option<RequestFailure>,
 }
 
 impl ItemSummary {
@@ -69,6 +71,7 @@ impl ItemSummary {
             messages: took.messages,
             hops: took.hops,
             took: took.took,
+            failure: None,
         }
     }
 }
@@ -101,8 +104,9 @@ impl ItemSearch {
                 }
             };
             tokio::select! {
-                // A network that cannot be searched leaves what there is.
-                _ = reader.read(Survey::new(sought), None, tell) => {}
+                read = reader.read(Survey::new(sought), None, tell) => if let Err(failure) = read {
+                    figures.send_modify(|summary| summary.failure = Some(failure));
+                },
                 () = left.closed() => {}
             }
         });
@@ -225,11 +229,7 @@ impl Reader {
             }
             self.read_family(family, effort, &reading).await
         };
-        let (v4, v6) = tokio::join!(one(Family::V4), one(Family::V6));
-        match (v4, v6) {
-            (Err(RequestFailure::NoFamily), Err(failure)) | (Err(failure), Err(_)) => return Err(failure),
-            _ => {}
-        }
+        either(tokio::join!(one(Family::V4), one(Family::V6)))?.for_each(drop);
         let reading = reading.into_inner().unwrap_or_else(PoisonError::into_inner);
         let took = reading.took();
         Ok((reading.survey, took))

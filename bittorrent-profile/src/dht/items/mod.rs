@@ -15,6 +15,6 @@ pub use put::PutError;
 pub use torrent::{ResolveError, ResolvedTorrent};
 pub use update::{UpdateError, Updated};
 #[cfg(feature = "serde")]
-pub use values::PutValueError;
+pub use values::{GetValueError, PutValueError};
 
 pub(in crate::dht) use keep::Shelf;

@@ -3,7 +3,7 @@
 use kademlia_core::runtime::RequestFailure;
 use kademlia_core::{Contact, Effort, Family, Key, LookupOptions, MakeRequest};
 
-use crate::dht::{Dht, Inner, Stored};
+use crate::dht::{Dht, Inner, Stored, either};
 use crate::item::Item;
 use crate::krpc::{Families, Request, Response};
 use crate::mainline::Mainline;
@@ -81,12 +81,8 @@ pub(super) async fn store(
         let make = make_request(item.clone(), cas, inner.strictness);
         inner.handle.publish(family, target, request, make, options).await
     };
-    let (v4, v6) = tokio::join!(one(Family::V4), one(Family::V6));
     let mut stored = Stored::default();
-    match (v4, v6) {
-        (Err(RequestFailure::NoFamily), Err(failure)) | (Err(failure), Err(_)) => return Err(failure),
-        (v4, v6) => v4.into_iter().chain(v6).for_each(|one| stored.add(one)),
-    }
+    either(tokio::join!(one(Family::V4), one(Family::V6)))?.for_each(|one| stored.add(one));
     Ok(stored)
 }
 

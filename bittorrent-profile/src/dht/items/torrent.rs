@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use kademlia_core::runtime::RequestFailure;
+
 use super::update::{UpdateError, Updated};
 use crate::dht::Dht;
 use crate::id::InfoHash;
@@ -28,6 +30,9 @@ pub enum ResolveError {
     /// The item holds something else than an info hash.
     #[error("what is published under this link is no torrent")]
     NotATorrent(Arc<MutableItem>),
+    /// No network could be searched.
+    #[error(transparent)]
+    Failed(RequestFailure),
 }
 
 impl Dht {
@@ -36,8 +41,10 @@ impl Dht {
     /// # Errors
     /// [`ResolveError`].
     pub async fn resolve(&self, link: &TorrentLink) -> Result<ResolvedTorrent, ResolveError> {
-        let found = self.get_mutable(link.key, link.salt).finish().await.found;
-        let Some(Item::Mutable(item)) = found else { return Err(ResolveError::NotFound) };
+        let summary = self.get_mutable(link.key, link.salt).finish().await;
+        let Some(Item::Mutable(item)) = summary.found else {
+            return Err(summary.failure.map_or(ResolveError::NotFound, ResolveError::Failed));
+        };
         match info_hash_in(&item.value) {
             Some(info_hash) => Ok(ResolvedTorrent { info_hash, item }),
             None => Err(ResolveError::NotATorrent(item)),

@@ -1,6 +1,7 @@
 //! Values of Rust types (feature `serde`).
 
 use kademlia_core::Key;
+use kademlia_core::runtime::RequestFailure;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -20,6 +21,18 @@ pub enum PutValueError {
     Put(#[from] PutError),
 }
 
+/// Why a value of a Rust type was not read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GetValueError {
+    /// It is there, and is something else.
+    #[error(transparent)]
+    Value(#[from] NotAType),
+    /// No network could be searched.
+    #[error(transparent)]
+    Failed(#[from] RequestFailure),
+}
+
 impl Dht {
     /// Puts a value of any type that serde can turn into bencode, as an immutable item, once. Gives back where it is
     /// found, and who took it.
@@ -37,9 +50,13 @@ impl Dht {
     /// Looks for an immutable item and reads it as a type; `None` if nobody has it.
     ///
     /// # Errors
-    /// [`NotAType`]: it is there, and is something else.
-    pub async fn get_value<T: DeserializeOwned>(&self, target: Key<20>) -> Result<Option<T>, NotAType> {
-        let found = self.get(target).next().await;
-        found.map(|item| item.value().deserialize()).transpose()
+    /// [`GetValueError`].
+    pub async fn get_value<T: DeserializeOwned>(&self, target: Key<20>) -> Result<Option<T>, GetValueError> {
+        let mut search = self.get(target);
+        match (search.next().await, search.summary().failure) {
+            (Some(item), _) => Ok(Some(item.value().deserialize()?)),
+            (None, Some(failure)) => Err(failure.into()),
+            (None, None) => Ok(None),
+        }
     }
 }

@@ -57,9 +57,10 @@ pub struct MultiDht {
 }
 
 impl Builder {
-    /// Starts a node on each transport, all of them described alike; see [`MultiDht`]. Each has an id of its own. It fits
-    /// the address where that is public (BEP 42) and is derived from the [given](Builder::node_id) or a random one
-    /// elsewhere, so that they differ in their leading bits. Of what was [remembered](Builder::remember), the first node
+    /// Starts a node on each transport, all of them described alike; see [`MultiDht`]. Each has an id of its own in each
+    /// family. It fits the address where that is public, and the [given](Builder::public_ip) public one elsewhere
+    /// (BEP 42); without one it is derived from the [given](Builder::node_id) or a random id, so that they differ in
+    /// their leading bits. Of what was [remembered](Builder::remember), the first node
     /// takes the first snapshot of its families, the second the second, and so on.
     ///
     /// # Errors
@@ -71,23 +72,29 @@ impl Builder {
         let mut rng = Rng::from_seed(self.take_seed()?);
         let remembered = std::mem::take(&mut self.remembered);
         let base = self.node_id.map_or_else(|| Key::random(&mut rng), Key::from);
-        let (mut nodes, mut taken) = (Vec::new(), Vec::new());
+        let (mut nodes, mut taken) = (Vec::new(), Vec::<(Family, Key<20>)>::new());
         let transports: Vec<T> = transports.into_iter().collect();
         self.siblings = transports.len();
         for (index, transport) in (0..).zip(transports) {
             let own = of_node(&remembered, index);
-            let public = transport.local_addrs()?.into_iter().map(|bound| bound.ip()).find(is_public);
-            let last = own.first().map(|(_, last)| last.local);
-            let last = last.filter(|id| ids::is_far(id, &taken, index));
-            let id = match (last, public) {
-                (Some(id), Some(ip)) if node_id::verify(ip, &id) => id,
-                (Some(id), None) => id,
-                (_, Some(ip)) => ids::derive(ip, &taken, &mut rng),
-                (None, None) => ids::spread(&base, index),
-            };
-            taken.push(id);
-            let node = self.clone().node_id(id.into()).remember(own).seed(rng.fork());
-            nodes.push(node.spawn(transport)?);
+            let mut node = self.clone();
+            for bound in transport.local_addrs()? {
+                let family = Family::of(&bound);
+                let others: Vec<_> =
+                    taken.iter().filter(|(of, _)| *of == family).map(|(_, id)| *id).collect();
+                let last = own.iter().find(|(of, _)| *of == family).map(|(_, last)| last.local);
+                let last = last.filter(|id| ids::is_far(id, &others, index));
+                let public = Some(bound.ip()).filter(is_public).or_else(|| self.public_ip_of(family));
+                let id = match (last, public) {
+                    (Some(id), Some(ip)) if node_id::verify(ip, &id) => id,
+                    (Some(id), None) => id,
+                    (_, Some(ip)) => ids::derive(ip, &others, &mut rng),
+                    (None, None) => ids::spread(&base, index),
+                };
+                taken.push((family, id));
+                node.own_ids.push((family, id));
+            }
+            nodes.push(node.remember(own).seed(rng.fork()).spawn(transport)?);
         }
         let nodes = Arc::new(nodes);
         tokio::spawn(share(Arc::downgrade(&nodes)));

@@ -52,7 +52,7 @@ impl Lines {
     }
 
     /// Waits until the socket is gone.
-    pub(super) async fn closed(&self) {
+    pub(in crate::dht) async fn closed(&self) {
         self.outgoing.closed().await;
     }
 
@@ -100,16 +100,19 @@ impl<T: Transport> Demultiplexer<T> {
 
     async fn send_outgoing(&mut self) {
         if !self.outbox.is_empty() {
-            // What cannot be sent is lost; its sender asks again.
-            let _ = self.transport.send(&mut self.outbox).await;
-            self.outbox.clear();
+            // Taken out first: of what is cancelled half sent the rest is lost, and nothing goes out twice. What cannot be sent
+            // is lost as well; its sender asks again.
+            let mut outbox = std::mem::take(&mut self.outbox);
+            let _ = self.transport.send(&mut outbox).await;
+            outbox.clear();
+            self.outbox = outbox;
         }
     }
 }
 
 #[async_trait]
 impl<T: Transport> Transport for Demultiplexer<T> {
-    /// Cancel safe: what topics send waits in the outbox, and between taking datagrams in and giving them on nothing waits.
+    /// Cancel safe: between taking datagrams in and giving them on nothing is awaited.
     async fn recv(&mut self, inbox: &mut Inbox) -> io::Result<()> {
         loop {
             self.send_outgoing().await;

@@ -58,12 +58,16 @@ impl Membership {
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let (state, reader) = watch::channel(State::default());
         let task = Task { commands: receiver, arrivals, lines: lines.clone(), state: state.clone() };
-        let others = commands.downgrade();
+        let (others, ended) = (commands.downgrade(), lines.clone());
         let gathering = tokio::spawn(async move {
             if let Some((node, epoch)) = node(&dht, topic, rng).await {
                 // Ends by itself, when nobody is left to give commands.
                 tokio::spawn(task.run(node, epoch));
-                gather(dht, topic, others, state).await;
+                tokio::select! {
+                    () = gather(dht, topic, others, state) => {}
+                    // Who waits for the next version learns at once that there is none to come.
+                    () = ended.closed() => {}
+                }
             }
         });
         let gathering = gathering.abort_handle();
@@ -71,7 +75,7 @@ impl Membership {
     }
 }
 
-/// A node like the main one: same ids, same rules.
+/// A node like the main one: same ids, same rules, same addresses blocked.
 async fn node(dht: &Dht, topic: Topic, mut rng: Rng) -> Option<(TopicNode, Clock)> {
     let epoch = Clock::now();
     let seed = rng.fork();
@@ -79,7 +83,9 @@ async fn node(dht: &Dht, topic: Topic, mut rng: Rng) -> Option<(TopicNode, Clock
         let main = main?;
         let service = TopicService::new(topic, main.service().config(), rng.fork());
         let config = topic_config(main.config());
-        Some(Node::new(service, main.local(), config, rng.fork(), Instant::ZERO))
+        let mut node = Node::new(service, main.local(), config, rng.fork(), Instant::ZERO);
+        main.blocked().for_each(|ip| node.block(Instant::ZERO, ip));
+        Some(node)
     };
     let stack = dht.handle().with(move |shell, _| {
         let mut make = make;

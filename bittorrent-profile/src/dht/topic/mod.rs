@@ -6,6 +6,7 @@ mod member;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
@@ -45,6 +46,19 @@ impl Topics {
         let member = Membership::new(dht.clone(), &self.lines, topic, Rng::from_seed(rng.fork()));
         members.insert(topic.target(), Arc::downgrade(&member));
         member
+    }
+
+    /// Has no topic have anything to do with this address any more, or has all of them treat it as any other again.
+    pub(super) async fn set_blocked(&self, ip: IpAddr, is_blocked: bool) {
+        let members: Vec<_> = {
+            let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+            members.0.values().filter_map(Weak::upgrade).collect()
+        };
+        for member in members {
+            // One whose node is gone hears nobody.
+            let _ =
+                member.commands.send(Box::new(move |node, now| node.set_blocked(now, ip, is_blocked))).await;
+        }
     }
 }
 
