@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 //!
+//! Where to begin: [`dht`], [`Dht`], [`Mainline`], [`MainlineService`], [`krpc`], [`item`].
+//!
 #![doc = include_str!("../CONFORMANCE.md")]
 
 pub mod bencode;

@@ -17,7 +17,7 @@ function thousands(n,    text) {
     }
     return text
 }
-# Half take at most, and so many of 100.
+# The median, and the 99th percentile or the 95th.
 function pair(log_, what, percentile,    key) {
     key = log_ SUBSEP what
     if (!(key in p50)) return "–"
@@ -56,7 +56,7 @@ function costs(    i, n, sizes, row, kinds, units, kind, unit, cells, file, what
         row = size[n]; size[n] = size[n - 1]; size[n - 1] = row
     }
     print "### What it costs when nothing is wrong\n"
-    print "Half take at most · 99 of 100 take at most.\n"
+    print "Each cell: median · 99th percentile.\n"
     line = "| nodes |"; row = "|---|"
     for (i = 1; i <= sizes; i++) { line = line " " thousands(size[i]) " |"; row = row "---:|" }
     print line "\n" row
@@ -83,7 +83,7 @@ function gates(    order, readers, n, rank, kind, i) {
     split("plain dense reinforced hardened", readers, " ")
     for (rank = 1; rank <= n; rank++) for (kind = 1; kind <= 4; kind++) for (i = 1; i <= count; i++)
         if (logs[i] ~ /^gate-/ && scenario[logs[i]] == order[rank] && reader[logs[i]] == readers[kind]) gate(logs[i])
-    print "\nHalf take at most · 99 of 100 take at most. `kad sim --help` says what each scenario is."
+    print "\nEach cell: median · 99th percentile. `kad sim --help` says what each scenario is."
 }
 
 function gate(log_) {

@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+//!
+//! Where to begin: [`Protocol`], [`Codec`], [`Service`], [`Node`], [`Config`], [`Reach`].
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;

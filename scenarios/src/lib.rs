@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+//!
+//! Where to begin: [`Scenario`], [`Outcome`], [`PRESETS`], [`Attack`], [`Swarm`], [`AttackTable`].
 
 mod attack;
 mod deeds;

@@ -14,8 +14,9 @@
 //! ```
 //!
 //! # What to expect of a DHT
-//! *Sloppy.* Peers are stored at the eight nodes closest to an info hash, as each searcher finds them. Nodes come and
-//! go, so a search may miss a peer and find one that has left. Ask again later; connect to several.
+//! *Sloppy.* Peers are stored at nodes close to an info hash, as whoever announces finds them: most clients store at the
+//! eight closest, this one at 32 or more, along paths that share nobody. Nodes come and go, so a search may miss a peer and
+//! find one that has left. Ask again later; connect to several.
 //!
 //! *Forgetful.* Nodes forget a peer after about 30 minutes. [`Dht::announce`] repeats itself until it is withdrawn.
 //!

@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+//!
+//! Where to begin: [`Kv`], [`KeyValue`], [`KvService`], [`KvConfig`], [`Pair`], [`codec`], [`dump`].
 
 pub mod codec;
 pub mod dump;

@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+//!
+//! Where to begin: [`Records`], [`RecordsService`], [`RecordsConfig`], [`Refusal`], [`codec`].
 
 mod agenda;
 mod authority;
