@@ -130,7 +130,7 @@ pub(crate) struct Run {
     /// Ask, but answer nobody (BEP 43)
     #[arg(long)]
     pub(crate) read_only: bool,
-    /// Keep the items of this file alive, one of those that `kad put --keep-file` writes
+    /// Keep the items of this file alive, one of those that `kad put --keep-file` writes, and what is added to it later
     #[arg(long, value_name = "FILE")]
     pub(crate) keep_file: Option<PathBuf>,
     /// Speak to the nodes of a network of this name instead of Mainline's; they all have to name it

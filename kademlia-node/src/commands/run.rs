@@ -43,7 +43,7 @@ pub(crate) async fn run(args: &cli::Run, output: &Output, mut interrupt: Interru
     }
     let dht = builder.bootstrap(hosts).remember(memory.remembered.clone()).spawn(transport)?;
     let mut events = dht.handle().events(EVENTS).await?;
-    let kept = Kept::load(args.keep_file.as_deref(), &dht);
+    let mut kept = Kept::load(args.keep_file.as_deref(), &dht);
     output.note(started(&dht).await?);
 
     let pause = args.save_every.max(LEAST_PAUSE);

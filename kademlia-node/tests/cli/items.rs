@@ -165,6 +165,33 @@ fn bep44_44_9_kept_items_are_remembered_in_a_file() {
     assert!(fs::read(&file).unwrap().starts_with(b"kaditems"), "saved again");
 }
 
+/// Two that share a file add to it, and a node that has it too keeps what they add.
+#[cfg(unix)]
+#[test]
+fn processes_that_share_a_file_of_kept_items_do_not_erase_each_other_s() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("items");
+    let share = format!("--keep-file {}", file.display());
+    let network = Node::start("--no-bootstrap");
+    let keep = |text: &str| {
+        let put = format!("put {text} --keep {share} --bootstrap {}", network.addr);
+        let mut keeper = Process::start(&mut kad(&put));
+        keeper.stderr.find_text("kept: ");
+        keeper
+    };
+    let mut node = Node::start(&format!("--bootstrap {} {share} --save-every 1ms", network.addr));
+    let (mut first, mut second) = (keep("one"), keep("two"));
+    node.process.stderr.find_text("to the item file");
+    for keeper in [&mut first, &mut second, &mut node.process] {
+        keeper.signal("-INT");
+        assert_eq!(keeper.code(), 0, "{}", keeper.stderr.seen());
+    }
+    let mut later = Node::start(&format!("--no-bootstrap {share}"));
+    assert!(later.process.stderr.seen().contains("remembers 2 items"), "{}", later.process.stderr.seen());
+    later.process.signal("-TERM");
+    assert_eq!(later.process.code(), 0);
+}
+
 #[test]
 fn bep46_46_2_a_magnet_link_of_a_key_leads_to_an_info_hash() {
     let node = Node::start("--no-bootstrap");
