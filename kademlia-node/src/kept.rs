@@ -6,8 +6,8 @@
 //! Several processes may share the file: each adds what it keeps to what is there, under a lock on a file beside it, and
 //! from then on keeps what the others have added.
 
-use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -31,7 +31,7 @@ use crate::exit::{Exit, Failure, verdict};
 use crate::interrupt::Interrupt;
 use crate::output::{Output, complain, wants_color};
 
-/// How long the process waits at its end for name resolution, which nothing can interrupt.
+/// How long the process waits at its end for name resolution and for reads of stdin, which nothing can interrupt.
 const LINGER: Duration = Duration::from_millis(100);
 
 /// Runs the command, reports its error if there is one, and says how to exit.
@@ -61,12 +61,12 @@ fn run_to_end(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
             Command::Announce(args) => announce::run(args, output, interrupt).await,
             Command::Get(args) => get::run(args, output, interrupt).await,
             Command::Put(args) => put::run(args, output, interrupt).await,
-            Command::Keygen(args) => keygen::run(args, output),
+            Command::Keygen(args) => keygen::run(args, output, interrupt).await,
             Command::Ping(args) => ping::run(args, output, interrupt).await,
             Command::Find(args) => find::run(args, output, interrupt).await,
             Command::Sample(args) => sample::run(args, output, interrupt).await,
             Command::Id(args) => id::run(args, output),
-            Command::Decode(args) => decode::run(args, output),
+            Command::Decode(args) => decode::run(args, output, interrupt).await,
             Command::Conform(args) => conform::run(args, output, interrupt).await,
             Command::Demo(args) => demo::run(args, output, interrupt).await,
             Command::Sim(args) => sim::run(args, output, interrupt).await,

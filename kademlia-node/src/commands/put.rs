@@ -1,8 +1,6 @@
 //! `kad put`: values into the DHT.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
 
 use bittorrent_profile::Dht;
 use bittorrent_profile::dht::{Stored, UpdateError, Updated};
@@ -16,6 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::join;
 use crate::kept::Kept;
 use crate::output::Output;
+use crate::source::Source;
 
 #[derive(Serialize)]
 struct ItemLine {
@@ -103,7 +102,7 @@ struct Outcome {
 }
 
 pub(crate) async fn run(args: &cli::Put, output: &Output, mut interrupt: Interrupt) -> anyhow::Result<Exit> {
-    let value = value(args)?;
+    let value = value(args, &mut interrupt).await?;
     let key = args.key.as_deref().map(keygen::load).transpose()?;
     if args.cas.is_some() && args.seq == Seq::Auto {
         return Err(Failure::usage("--cas needs a number: --seq N").into());
@@ -130,18 +129,9 @@ pub(crate) async fn run(args: &cli::Put, output: &Output, mut interrupt: Interru
 }
 
 /// The value to put, from wherever it comes.
-fn value(args: &cli::Put) -> Result<RawValue, Failure> {
-    let read = |source: io::Result<Box<dyn Read>>| {
-        let mut bytes = Vec::new();
-        // More than may be is enough to see that it is too long.
-        source.and_then(|source| source.take(MAX_VALUE as u64 + 1).read_to_end(&mut bytes)).map(|_| bytes)
-    };
-    let bytes = match (&args.file, args.text.as_deref()) {
-        (Some(path), _) => read(File::open(path).map(|file| Box::new(file) as Box<dyn Read>)),
-        (None, Some("-")) => read(Ok(Box::new(io::stdin().lock()))),
-        (None, text) => Ok(text.unwrap_or_default().as_bytes().to_vec()),
-    };
-    let bytes = bytes.map_err(|error| Failure::usage(format!("cannot read the value: {error}")))?;
+async fn value(args: &cli::Put, interrupt: &mut Interrupt) -> Result<RawValue, Failure> {
+    let source = Source::of(args.file.as_deref(), args.text.as_deref());
+    let bytes = source.read("the value", MAX_VALUE, interrupt).await?;
     let value = if args.bencode { RawValue::new(&bytes) } else { RawValue::string(&bytes) };
     value.map_err(|error| Failure::new(Exit::BadData, format!("this value cannot be put: {error}")))
 }

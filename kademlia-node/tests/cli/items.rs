@@ -126,13 +126,19 @@ fn keys_are_only_their_owners_and_never_shown() {
     assert_eq!(stdout(&shown), format!("{PUBLIC}\n"));
     let other = dir.path().join("other.key");
     let made = run(&format!("keygen {} --json", other.display()));
-    let line: Value = serde_json::from_str(&stdout(&made)).unwrap();
+    let line: Value = serde_json::from_str(stdout(&made).lines().next().unwrap()).unwrap();
     assert_eq!(line["public"].as_str().unwrap().len(), 64);
+    assert_eq!((&summary(&made)["type"], &summary(&made)["written"]), (&"summary".into(), &true.into()));
     assert_eq!(
         code(&feed(&mut kad(&format!("keygen {} --import -", dir.path().join("x").display())), b"junk")),
         7
     );
     assert_eq!(code(&run("put x --key /no/such/file")), 2);
+    // As long as a key of bytes.
+    let seed =
+        feed(&mut kad(&format!("keygen {} --import -", dir.path().join("x").display())), PUBLIC.as_bytes());
+    assert_eq!(code(&seed), 7);
+    assert!(stderr(&seed).contains("hint: an expanded secret key has 128"), "{}", stderr(&seed));
 }
 
 /// What one run keeps, another goes on keeping.

@@ -1,6 +1,5 @@
 //! `kad records publish` and `withdraw`.
 
-use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::overlay::patiently;
+use crate::source::Source;
 use crate::span;
 
 /// Who took a record, counted.
@@ -69,7 +69,7 @@ pub(super) async fn run(
     output: &Output,
     mut interrupt: Interrupt,
 ) -> anyhow::Result<Exit> {
-    let draft = draft(args)?;
+    let draft = draft(args, &mut interrupt).await?;
     let key = Arc::new(load_key(&args.key)?);
     let records = client(&args.join, output, &mut interrupt).await?;
     output.progress("storing", None, "");
@@ -154,14 +154,8 @@ async fn store(records: &Records, key: &Arc<SecretKey>, draft: Draft) -> anyhow:
 }
 
 /// What is to be published.
-fn draft(args: &RecordsPublish) -> Result<Draft, Failure> {
-    let mut payload = args.text.clone().into_bytes();
-    if args.text == "-" {
-        payload.clear();
-        // One more than may be is enough to see that it is too long.
-        let read = io::stdin().lock().take(MAX_PAYLOAD as u64 + 1).read_to_end(&mut payload);
-        read.map_err(|error| Failure::usage(format!("cannot read the text: {error}")))?;
-    }
+async fn draft(args: &RecordsPublish, interrupt: &mut Interrupt) -> Result<Draft, Failure> {
+    let payload = Source::of(None, Some(&args.text)).read("the text", MAX_PAYLOAD, interrupt).await?;
     let draft = match (args.kind, &args.topic) {
         (RecordKind::Endpoint, _) => Draft::endpoint(payload),
         (RecordKind::Mailbox, _) => Draft::mailbox(payload),
