@@ -46,6 +46,9 @@ struct Tally {
     refused: usize,
     no_answer: usize,
     conflicts: usize,
+    /// The network was read afterwards, and this version counts there. Whoever refused it then has it already: the answer
+    /// to the first attempt was lost.
+    confirmed: bool,
     asked: usize,
     messages: usize,
     /// How many refused with which error.
@@ -54,7 +57,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn of(stored: &Stored) -> Self {
+    fn of(stored: &Stored, confirmed: bool) -> Self {
         let mut reasons = BTreeMap::new();
         for (_, code, text) in &stored.refused {
             *reasons.entry((*code, text.clone())).or_default() += 1;
@@ -64,6 +67,7 @@ impl Tally {
             refused: stored.refused.len(),
             no_answer: stored.no_answer.len(),
             conflicts: stored.conflicts(),
+            confirmed,
             asked: stored.asked,
             messages: stored.messages,
             reasons,
@@ -76,6 +80,8 @@ impl Tally {
 
     fn exit(&self, min: usize) -> Exit {
         match self {
+            tally if tally.confirmed && tally.accepted + tally.conflicts >= min => Exit::Success,
+            tally if tally.confirmed => Exit::Partial,
             tally if tally.conflicts > 0 && tally.conflicts >= tally.accepted => Exit::Conflict,
             tally if tally.accepted >= min => Exit::Success,
             tally if tally.chosen() == 0 => Exit::Nothing,
@@ -90,7 +96,14 @@ impl std::fmt::Display for Tally {
         for ((code, text), count) in &self.reasons {
             write!(f, " · {count} refused ({code} {})", text.escape_debug())?;
         }
-        if self.no_answer > 0 { write!(f, " · {} no answer", self.no_answer) } else { Ok(()) }
+        if self.no_answer > 0 {
+            write!(f, " · {} no answer", self.no_answer)?;
+        }
+        if self.confirmed && self.conflicts > 0 {
+            write!(f, " · it is the version that counts")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -99,6 +112,7 @@ struct Outcome {
     item: Item,
     previous: Option<i64>,
     stored: Stored,
+    confirmed: bool,
 }
 
 pub(crate) async fn run(args: &cli::Put, output: &Output, mut interrupt: Interrupt) -> anyhow::Result<Exit> {
@@ -158,7 +172,7 @@ async fn put(
             (item, stored)
         }
     };
-    Ok(Outcome { item, previous: None, stored })
+    Ok(Outcome { item, previous: None, stored, confirmed: false })
 }
 
 /// Puts the next version, or the same again if that is the value already.
@@ -167,14 +181,14 @@ async fn change(dht: &Dht, key: &SecretKey, salt: Salt, value: RawValue) -> anyh
     match updated {
         Ok(Updated { item, previous, stored, .. }) => {
             let item = Item::Mutable(item);
-            let stored = match stored {
-                Some(stored) => stored,
-                None => dht.put(item.clone()).await?,
+            let (stored, confirmed) = match stored {
+                Some(stored) => (stored, true),
+                None => (dht.put(item.clone()).await?, false),
             };
-            Ok(Outcome { item, previous, stored })
+            Ok(Outcome { item, previous, stored, confirmed })
         }
         Err(UpdateError::NotStored(stored)) => {
-            let tally = Tally::of(&stored);
+            let tally = Tally::of(&stored, false);
             let exit = if tally.chosen() == 0 { Exit::Nothing } else { Exit::Partial };
             Err(Failure::new(exit, tally).into())
         }
@@ -187,7 +201,7 @@ async fn change(dht: &Dht, key: &SecretKey, salt: Salt, value: RawValue) -> anyh
 
 /// What was put where, and with --json who took it.
 fn report(outcome: &Outcome, output: &Output) -> anyhow::Result<Tally> {
-    let Outcome { item, previous, stored } = outcome;
+    let Outcome { item, previous, stored, confirmed } = outcome;
     let target = item.target().to_string();
     let version = match (item.seq(), previous) {
         (Some(seq), Some(previous)) if *previous != seq => format!("   seq {previous} → {seq}"),
@@ -210,7 +224,7 @@ fn report(outcome: &Outcome, output: &Output) -> anyhow::Result<Tally> {
             output.data("stored", &NodeLine { node: written(node), outcome, code, text }, "")?;
         }
     }
-    Ok(Tally::of(stored))
+    Ok(Tally::of(stored, *confirmed))
 }
 
 /// Keeps the item alive until interrupted, together with what the file remembers.
@@ -231,7 +245,7 @@ async fn keep(
                 Some(Ok(round)) => {
                     let version = round.item.seq().map(|seq| format!(" version {seq}")).unwrap_or_default();
                     let what = match &round.stored {
-                        Some(stored) => Tally::of(stored).to_string(),
+                        Some(stored) => Tally::of(stored, false).to_string(),
                         None => format!("{} nodes have it, which is enough", round.copies),
                     };
                     output.note(format!("kept{version}: {what}"));
@@ -262,6 +276,10 @@ mod tests {
         assert_eq!(tally(0, 0, 8).exit(1), Exit::Partial);
         assert_eq!(tally(3, 8, 0).exit(1), Exit::Conflict);
         assert_eq!(tally(0, 0, 0).exit(1), Exit::Nothing);
+        let confirmed = |accepted, conflicts| Tally { confirmed: true, ..tally(accepted, conflicts, 0) };
+        assert_eq!(confirmed(0, 1).exit(1), Exit::Success, "its answer was lost");
+        assert_eq!(confirmed(1, 2).exit(3), Exit::Success);
+        assert_eq!(confirmed(1, 2).exit(4), Exit::Partial);
     }
 
     #[test]

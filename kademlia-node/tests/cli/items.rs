@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::process::{Node, Process, code, kad, run, stderr, stdout};
+use crate::relay::{self, Relay};
 
 const HELLO: &str = "e5f96f6f38320f0f33959cb4d3d656452117aadb";
 /// BEP 44's key.
@@ -169,6 +170,26 @@ fn bep44_44_9_kept_items_are_remembered_in_a_file() {
     node.process.signal("-TERM");
     assert_eq!(node.process.code(), 0);
     assert!(fs::read(&file).unwrap().starts_with(b"kaditems"), "saved again");
+}
+
+/// The engine asks again, and is refused, for the node has what it is to store in the place of the version before.
+#[test]
+fn a_change_of_which_the_answer_was_lost_is_no_conflict() {
+    let node = Node::start("--no-bootstrap");
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("me.key");
+    import(&key);
+    let put = |text: &str, through| run(&format!("put {text} --key {} --bootstrap {through}", key.display()));
+    assert_eq!(code(&put("one", node.addr)), 0);
+    let mut is_first = true;
+    let relay = Relay::to(node.addr, move |request| {
+        relay::is(request, "put") && std::mem::replace(&mut is_first, false)
+    });
+    let second = put("two", relay.addr);
+    assert_eq!(code(&second), 0, "{}", stderr(&second));
+    assert!(stdout(&second).ends_with("   seq 1 → 2\n"), "{}", stdout(&second));
+    assert!(stderr(&second).contains("1 refused (301"), "{}", stderr(&second));
+    assert!(stderr(&second).contains("it is the version that counts"), "{}", stderr(&second));
 }
 
 /// Two that share a file add to it, and a node that has it too keeps what they add.
