@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::time::Duration;
 
 use bittorrent_profile::Dht;
@@ -152,6 +152,14 @@ pub(crate) fn is_in_reach(bound: &[SocketAddr], host: SocketAddr) -> bool {
     reach_in(bound, Family::of(&host)).is_some_and(|reach| reach.admits(host))
 }
 
+/// The address of a host to speak to, for a node with sockets bound to these addresses: one in reach that there is a route
+/// to, if there is one.
+pub(crate) fn choose(bound: &[SocketAddr], addrs: &[SocketAddr]) -> Option<SocketAddr> {
+    let in_reach = |addr: &&SocketAddr| is_in_reach(bound, **addr);
+    let routed = addrs.iter().filter(in_reach).find(|addr| has_route(**addr));
+    routed.or_else(|| addrs.iter().find(in_reach)).or(addrs.first()).copied()
+}
+
 /// How far a node with sockets bound to these addresses speaks to one family; `None` if it has no socket for it.
 pub(crate) fn reach_in(bound: &[SocketAddr], family: Family) -> Option<Reach> {
     bound.iter().find(|own| Family::of(own) == family).map(|own| Reach::of_bound(*own))
@@ -172,9 +180,13 @@ async fn bind_default(hosts: &[SocketAddr], sockets: &UdpConfig) -> Result<UdpTr
     if hosts.iter().all(|host| host.ip().is_loopback()) {
         let used = |own: &SocketAddr| hosts.iter().any(|host| host.is_ipv6() == own.is_ipv6());
         let own: Vec<_> = loopback.into_iter().filter(used).collect();
-        return bind(&own, sockets).await;
+        // A name may have an address of a family that this host does without.
+        return match bind(&own, sockets).await {
+            Err(_) if own.len() > 1 => bind(&own[..1], sockets).await,
+            bound => bound,
+        };
     }
-    if has_v6_route()
+    if has_route(SOMEWHERE_V6.into())
         && let Ok(transport) = bind(&any, sockets).await
     {
         return Ok(transport);
@@ -183,9 +195,9 @@ async fn bind_default(hosts: &[SocketAddr], sockets: &UdpConfig) -> Result<UdpTr
 }
 
 /// A socket can be had even where no packet gets anywhere, so the routing table is asked instead.
-fn has_v6_route() -> bool {
-    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0));
-    socket.and_then(|socket| socket.connect(SOMEWHERE_V6)).is_ok()
+pub(crate) fn has_route(to: SocketAddr) -> bool {
+    let any: IpAddr = if to.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(to)).is_ok()
 }
 
 /// Binds one address, or one of each family.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bittorrent_profile::dht::{Collected, Sweep};
 use bittorrent_profile::sweep::{Progress, SweepConfig};
 use bittorrent_profile::{InfoHash, NodeId};
+use kademlia_core::runtime::Transport;
 use kademlia_core::{Contact, Family, Key};
 use serde::Serialize;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -124,10 +125,13 @@ async fn one(
         () = interrupt.wait() => return Err(join::stopped().into()),
     };
     let none = || Failure::new(Exit::Nothing, format!("no address found for {host}"));
-    let addr = *addrs.first().ok_or_else(none)?;
+    if addrs.is_empty() {
+        return Err(none().into());
+    }
     let socket = &args.join.socket;
     let settings = Settings::load(socket.config.as_deref(), &[])?;
-    let transport = join::bind_for(socket, &[addr], &settings).await?;
+    let transport = join::bind_for(socket, &addrs, &settings).await?;
+    let addr = join::choose(&transport.local_addrs()?, &addrs).ok_or_else(none)?;
     let dht = join::in_network(settings.builder(), socket.network.as_deref()).spawn(transport)?;
     let target = args.target.unwrap_or(NodeId::new([0; 20]));
     let sampled = tokio::select! {

@@ -37,7 +37,6 @@ pub(super) async fn towards(
     let addrs = overlay::resolve(&[host.to_owned()], Instant::now() + RESOLVE, interrupt).await?;
     let transport = overlay::bind_for(bind, &addrs).await?;
     let bound = transport.local_addrs()?;
-    let peer = addrs.iter().find(|addr| join::is_in_reach(&bound, **addr)).or(addrs.first());
-    let peer = *peer.ok_or_else(|| overlay::no_address(host))?;
+    let peer = join::choose(&bound, &addrs).ok_or_else(|| overlay::no_address(host))?;
     Ok((describe(Records::builder()).spawn(transport)?, peer))
 }
