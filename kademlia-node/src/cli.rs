@@ -167,7 +167,7 @@ pub(crate) struct Join {
     /// Host to join through; repeatable [default: well-known routers]
     #[arg(long, value_name = "HOST:PORT", value_parser = host_port)]
     pub(crate) bootstrap: Vec<String>,
-    /// Longest time for joining, and longest time for the search that follows
+    /// Longest time for joining, and longest time for what follows: a search, or storing once
     #[arg(long, value_name = "DURATION", value_parser = span::parse, default_value = "30s")]
     pub(crate) timeout: Duration,
 }
@@ -194,7 +194,8 @@ pub(crate) struct Peers {
     /// Search again and again for so long, instead of once
     #[arg(long = "for", value_name = "DURATION", value_parser = span::parse)]
     pub(crate) period: Option<Duration>,
-    /// Afterwards announce once that this host shares the torrent, at this port
+    /// Afterwards announce once that this host shares the torrent, at this port; the exit code is that of the
+    /// announcement
     #[arg(long, value_name = "PORT")]
     pub(crate) announce: Option<NonZeroU16>,
     #[command(flatten)]

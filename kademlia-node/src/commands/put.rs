@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bittorrent_profile::Dht;
 use bittorrent_profile::dht::{Stored, UpdateError, Updated};
-use bittorrent_profile::item::{Item, MAX_VALUE, MutableItem, RawValue, Salt, SecretKey};
+use bittorrent_profile::item::{Item, MAX_VALUE, MutableItem, RawValue, Salt, SecretKey, mutable_target};
 use serde::Serialize;
 
 use super::{keygen, written};
@@ -123,12 +123,17 @@ pub(crate) async fn run(args: &cli::Put, output: &Output, mut interrupt: Interru
     }
     let dht = join::client(&args.join, &[], output, &mut interrupt).await?;
     output.progress("storing", None, "");
-    let outcome = tokio::select! {
-        biased;
-        () = interrupt.wait() => return Err(join::stopped().into()),
-        outcome = put(&dht, value, key.as_ref(), args) => outcome?,
+    let target = match &key {
+        Some(key) => mutable_target(&key.public(), &args.salt.unwrap_or_default()),
+        None => Item::Immutable(value.clone()).target(),
     };
+    let stored = put(&dht, value, key.as_ref(), args);
+    let outcome = join::in_time(args.join.timeout, &mut interrupt, stored).await?;
     output.clear();
+    let Some(outcome) = outcome.transpose()? else {
+        let hint = format!("`kad get {target}` tells whether it is stored; --timeout 5m gives it more time");
+        return Err(join::no_end(args.join.timeout).hint(hint).into());
+    };
     let tally = report(&outcome, output)?;
     let exit = tally.exit(args.min);
     if args.keep && exit != Exit::Conflict {
