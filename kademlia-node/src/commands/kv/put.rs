@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::client::client;
 use crate::cli::{KvPut, KvRemove};
+use crate::commands::end_of;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
@@ -82,7 +83,11 @@ pub(super) async fn run(args: &KvPut, output: &Output, mut interrupt: Interrupt)
     let exit = tally.exit(args.min);
     if args.keep && exit != Exit::Conflict {
         output.note(format!("{tally} · publishing it daily, Ctrl-C ends that"));
-        interrupt.wait().await;
+        let ended = end_of(kv.handle().events(1).await?);
+        tokio::select! {
+            () = interrupt.wait() => {}
+            failure = ended => return Err(failure.into()),
+        }
     }
     output.summary(&tally, tally)?;
     if !args.keep && exit == Exit::Success {

@@ -11,6 +11,7 @@ use signed_records::{
 use super::client::client;
 use super::load_key;
 use crate::cli::{RecordKind, RecordsPublish, RecordsWithdraw};
+use crate::commands::end_of;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
@@ -91,7 +92,11 @@ pub(super) async fn run(
     let exit = tally.exit(args.min);
     if args.keep && exit != Exit::Conflict {
         output.note(format!("{tally} · renewing it, Ctrl-C ends that"));
-        interrupt.wait().await;
+        let ended = end_of(records.handle().events(1).await?);
+        tokio::select! {
+            () = interrupt.wait() => {}
+            failure = ended => return Err(failure.into()),
+        }
     }
     output.summary(&tally, tally)?;
     if !args.keep && exit == Exit::Success {
