@@ -40,7 +40,7 @@ pub(crate) struct Sample {
     /// Stop after so long
     #[arg(long = "for", value_name = "DURATION", value_parser = span::parse, conflicts_with = "host")]
     pub(crate) period: Option<Duration>,
-    /// Write the info hashes to this file, one JSON object a line, instead of to stdout
+    /// Write the info hashes to this file, one JSON object a line, instead of to stdout; what it held is replaced
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]

@@ -1,7 +1,7 @@
 //! `kad sample`: the info hashes that nodes hold (BEP 51).
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
 use bittorrent_profile::dht::{Collected, Sweep};
@@ -78,7 +78,7 @@ pub(crate) async fn run(args: &cli::Sample, output: &Output, interrupt: Interrup
     Ok(exit)
 }
 
-/// Where the info hashes go.
+/// Where the info hashes go. A file keeps what an earlier run wrote until there is something to take its place.
 struct Writer<'a> {
     output: &'a Output,
     file: Option<BufWriter<File>>,
@@ -86,11 +86,20 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn open(args: &cli::Sample, output: &'a Output) -> Result<Self, Failure> {
-        let open = |path| File::create(path).map(BufWriter::new);
+        // Opened now, for one that cannot be written is not worth joining for.
+        let open = |path| OpenOptions::new().append(true).create(true).open(path).map(BufWriter::new);
         let file = args.out.as_deref().map(open).transpose();
         let file =
             file.map_err(|error| Failure::usage(format!("cannot write to the file of --out: {error}")))?;
         Ok(Writer { output, file })
+    }
+
+    /// Takes away what an earlier run wrote. Pipes and devices hold nothing to take away.
+    fn start(&mut self) -> io::Result<()> {
+        match &self.file {
+            Some(file) if file.get_ref().metadata()?.is_file() => file.get_ref().set_len(0),
+            _ => Ok(()),
+        }
     }
 
     fn write(&mut self, info_hash: InfoHash, from: &Contact<Key<20>>) -> anyhow::Result<()> {
@@ -141,6 +150,7 @@ async fn one(
     let sampled = sampled.map_err(|_| Failure::new(Exit::Nothing, "no answer in time"))??;
     let samples = sampled.samples.as_ref();
     let hashes = samples.map_or(&[][..], |samples| &samples.info_hashes);
+    writer.start()?;
     for info_hash in hashes {
         writer.write(*info_hash, &sampled.from)?;
     }
@@ -171,6 +181,7 @@ async fn one(
 /// Walks through the keyspace.
 async fn walk(args: &cli::Sample, writer: &mut Writer<'_>, mut interrupt: Interrupt) -> anyhow::Result<Exit> {
     let dht = join::client(&args.join, &[], writer.output, &mut interrupt).await?;
+    writer.start()?;
     let started = Instant::now();
     let deadline = args.period.map(|period| started + period);
     let outstanding = args.rate as usize * PATIENCE;
