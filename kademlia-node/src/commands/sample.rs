@@ -208,10 +208,11 @@ async fn walk(args: &cli::Sample, writer: &mut Writer<'_>, mut interrupt: Interr
     conclude(&sweep, hashes, started.elapsed(), writer.output)
 }
 
-/// What was done in all networks together.
-fn total(sweep: &Sweep) -> Progress {
-    sweep.progress().into_iter().fold(Progress::default(), |sum, (_, one)| Progress {
-        coverage: sum.coverage.max(one.coverage),
+/// What was done in all networks together. As much is done as in the one that has come least far.
+fn total(progress: &[(Family, Progress)]) -> Progress {
+    let none = Progress { coverage: 1.0, ..Progress::default() };
+    progress.iter().fold(none, |sum, (_, one)| Progress {
+        coverage: sum.coverage.min(one.coverage),
         requests: sum.requests + one.requests,
         answered: sum.answered + one.answered,
         sampled: sum.sampled + one.sampled,
@@ -225,7 +226,7 @@ fn total(sweep: &Sweep) -> Progress {
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a thousand")]
 fn show(sweep: &Sweep, hashes: u64, output: &Output) {
-    let Progress { coverage, requests, answered, .. } = total(sweep);
+    let Progress { coverage, requests, answered, .. } = total(&sweep.progress());
     let message = format!("{hashes} hashes · {requests} asked · {answered} answered · {}", percent(coverage));
     output.progress("walking", Some(((coverage * 1_000.0) as usize, 1_000)), message);
 }
@@ -235,7 +236,7 @@ fn percent(share: f64) -> String {
 }
 
 fn conclude(sweep: &Sweep, hashes: u64, took: Duration, output: &Output) -> anyhow::Result<Exit> {
-    let Progress { requests, answered, sampled, failed, lookups, waiting, .. } = total(sweep);
+    let Progress { requests, answered, sampled, failed, lookups, waiting, .. } = total(&sweep.progress());
     let name = |family| if family == Family::V4 { "v4" } else { "v6" };
     let coverage: Vec<_> = sweep
         .progress()
@@ -253,4 +254,17 @@ fn conclude(sweep: &Sweep, hashes: u64, took: Duration, output: &Output) -> anyh
     let summary = WalkSummary { hashes, requests, answered, sampled, failed, lookups, waiting, coverage, ms };
     output.summary(&summary, text)?;
     Ok(if hashes > 0 { Exit::Success } else { Exit::Nothing })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_has_come_as_far_as_in_the_slower_network() {
+        let network =
+            |family, coverage, requests| (family, Progress { coverage, requests, ..Progress::default() });
+        let sum = total(&[network(Family::V4, 0.25, 90), network(Family::V6, 1.0, 1)]);
+        assert_eq!((sum.coverage, sum.requests), (0.25, 91));
+    }
 }
