@@ -42,9 +42,9 @@ impl Tally {
 
     fn exit(self, min: usize) -> Exit {
         match self {
+            Tally { stale, accepted, .. } if stale > accepted => Exit::Conflict,
             Tally { accepted, .. } if accepted >= min => Exit::Success,
             Tally { accepted: 0, refused: 0, no_answer: 0, .. } => Exit::Nothing,
-            Tally { stale, accepted, .. } if stale > accepted => Exit::Conflict,
             _ => Exit::Partial,
         }
     }
@@ -181,7 +181,7 @@ mod tests {
         let tally = |accepted, refused, stale| Tally { accepted, refused, stale, no_answer: 0 };
         assert_eq!(tally(3, 0, 0).exit(1), Exit::Success);
         assert_eq!(tally(3, 2, 0).exit(4), Exit::Partial);
-        assert_eq!(tally(1, 5, 5).exit(2), Exit::Conflict);
+        assert_eq!(tally(1, 7, 7).exit(1), Exit::Conflict);
         assert_eq!(tally(0, 0, 0).exit(1), Exit::Nothing);
         assert_eq!(tally(3, 3, 1).to_string(), "stored on 3 of 6 nodes · 1 have a newer one · 2 refused");
     }
