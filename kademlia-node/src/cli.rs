@@ -47,12 +47,12 @@ const EXIT_CODES: &str = "\
 Examples:
   kad demo                                   watch a DHT work, without any network
   kad peers 'magnet:?xt=urn:btih:…'          who shares this torrent?
-  kad sim --scenario lossy                   a thousand simulated nodes, a third of all datagrams lost
+  kad sim --scenario lossy                   a thousand simulated nodes, 30 % of all datagrams lost each way
   kad run --state-file ~/.kad                run a node
 
 Exit codes:
-  0 done, found   1 nothing found   2 usage   3 cannot bind   4 could not join   5 partly stored
-  6 conflict   7 bad data   130 interrupted";
+  0 done, found   1 nothing found, no answer, not all well, or any other failure   2 usage   3 cannot bind
+  4 could not join   5 partly stored   6 conflict   7 bad data   130 interrupted";
 
 /// What every command understands.
 #[derive(Debug, Args)]
@@ -188,7 +188,7 @@ pub(crate) struct Peers {
     /// Count seeds and other peers instead of listing them (BEP 33)
     #[arg(long, conflicts_with_all = ["limit", "period", "announce"])]
     pub(crate) scrape: bool,
-    /// Stop after so many peers
+    /// Stop after so many peers were found
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
     /// Search again and again for so long, instead of once
