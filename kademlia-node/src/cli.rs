@@ -87,6 +87,7 @@ pub(crate) enum Command {
     Conform(Conform),
     Demo(Demo),
     Sim(Sim),
+    Config(Config),
     Kv(Kv),
     Records(Records),
 }
@@ -136,10 +137,10 @@ pub(crate) struct Run {
     /// Speak to the nodes of a network of this name instead of Mainline's; they all have to name it
     #[arg(long, value_name = "NAME")]
     pub(crate) network: Option<String>,
-    /// Configuration file (TOML)
+    /// Configuration file (TOML) with keys that `kad config keys` lists
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Change one limit; repeatable. Durations are in seconds, and 0 turns a rate limit off
+    /// Change one limit of the node, as `kad config keys` lists them; repeatable. 0 turns a rate limit off
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) limit: Vec<String>,
 }
@@ -154,7 +155,7 @@ pub(crate) struct Socket {
     /// Speak to the nodes of a network of this name instead of Mainline's; they all have to name it
     #[arg(long, value_name = "NAME")]
     pub(crate) network: Option<String>,
-    /// Configuration file (TOML)
+    /// Configuration file (TOML) with keys that `kad config keys` lists
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
@@ -284,6 +285,25 @@ pub(crate) struct Demo {
     /// Decides the ids, who announces what, who looks, and who is killed
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+/// Show what can be configured
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kad config keys                                      every key, its default, its unit, its meaning
+  kad config keys --quiet | grep '^inbound'            how much is answered
+  kad run --limit inbound.per_ip=16                    change one
+  kad run --config kad.toml                            …or more: a TOML file with [inbound] and per_ip = 16")]
+pub(crate) struct Config {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// List the keys of --config and of `kad run --limit`
+    Keys,
 }
 
 /// Names are resolved later; that there is a port is seen now.

@@ -1,6 +1,7 @@
 //! The commands, one module each, and what they have in common.
 
 mod announce;
+mod config;
 mod conform;
 mod decode;
 mod demo;
@@ -75,6 +76,7 @@ fn run_to_end(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
             Command::Conform(args) => conform::run(args, output, interrupt).await,
             Command::Demo(args) => demo::run(args, output, interrupt).await,
             Command::Sim(args) => sim::run(args, output, interrupt).await,
+            Command::Config(args) => config::run(args, output),
             Command::Kv(args) => kv::run(args, output, interrupt).await,
             Command::Records(args) => records::run(args, output, interrupt).await,
         }
