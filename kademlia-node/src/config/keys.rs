@@ -176,7 +176,7 @@ keys! {
     }
     dht: Dht {
         "dht.renewal" => renewal, "s", "From one announcement of a torrent to the next";
-        "dht.renewal_budget" => renewal_budget, "requests/s", "For all announcements and kept items together";
-        "dht.requery" => requery, "s", "The same search is answered from the last one for so long";
+        "dht.renewal_budget" => renewal_budget, "requests/s", "For all announcements and kept items together; 0 for no limit";
+        "dht.requery" => requery, "s", "The same search is answered from the last one for so long; 0 for not at all";
     }
 }
