@@ -135,7 +135,11 @@ fn write(path: &Path, items: Vec<Item>) -> io::Result<Vec<Item>> {
         _ => {}
     }
     let all = merge(read(path), items);
-    state::replace_file(path, &encode(&all))?;
+    let bytes = encode(&all);
+    if bytes.len() as u64 > LONGEST {
+        return Err(io::Error::other("more items than the file may hold"));
+    }
+    state::replace_file(path, &bytes)?;
     Ok(all)
 }
 
@@ -183,6 +187,17 @@ mod tests {
         let all = |seq| merge(other.clone(), vec![version(seq)]);
         assert_eq!(merge(vec![version(2)], all(1)), all(2));
         assert_eq!(merge(all(1), vec![version(2)]), all(2));
+    }
+
+    #[test]
+    fn a_file_that_would_be_put_aside_as_too_long_is_not_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("items");
+        write(&path, items()).unwrap();
+        let value = |n: u32| RawValue::string(format!("{n:0990}")).unwrap();
+        let many = (0..17_000).map(|n| value(n).into()).collect();
+        assert!(write(&path, many).is_err());
+        assert_eq!(read(&path).len(), 2, "what was there is still there");
     }
 
     proptest! {
