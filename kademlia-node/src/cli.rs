@@ -47,12 +47,12 @@ const EXIT_CODES: &str = "\
 Examples:
   kad demo                                   watch a DHT work, without any network
   kad peers 'magnet:?xt=urn:btih:…'          who shares this torrent?
-  kad sim --scenario lossy                   a thousand simulated nodes, a third of all datagrams lost
+  kad sim --scenario lossy                   a thousand simulated nodes, 30 % of all datagrams lost each way
   kad run --state-file ~/.kad                run a node
 
 Exit codes:
-  0 done, found   1 nothing found   2 usage   3 cannot bind   4 could not join   5 partly stored
-  6 conflict   7 bad data   130 interrupted";
+  0 done, found   1 nothing found, no answer, not all well, or any other failure   2 usage   3 cannot bind
+  4 could not join   5 partly stored   6 conflict   7 bad data   130 interrupted";
 
 /// What every command understands.
 #[derive(Debug, Args)]
@@ -87,6 +87,7 @@ pub(crate) enum Command {
     Conform(Conform),
     Demo(Demo),
     Sim(Sim),
+    Config(Config),
     Kv(Kv),
     Records(Records),
 }
@@ -130,16 +131,16 @@ pub(crate) struct Run {
     /// Ask, but answer nobody (BEP 43)
     #[arg(long)]
     pub(crate) read_only: bool,
-    /// Keep the items of this file alive, one of those that `kad put --keep-file` writes
+    /// Keep the items of this file alive, one of those that `kad put --keep-file` writes, and what is added to it later
     #[arg(long, value_name = "FILE")]
     pub(crate) keep_file: Option<PathBuf>,
     /// Speak to the nodes of a network of this name instead of Mainline's; they all have to name it
     #[arg(long, value_name = "NAME")]
     pub(crate) network: Option<String>,
-    /// Configuration file (TOML)
+    /// Configuration file (TOML) with keys that `kad config keys` lists
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Change one limit; repeatable. Durations are in seconds, and 0 turns a rate limit off
+    /// Change one limit of the node, as `kad config keys` lists them; repeatable. 0 turns a rate limit off
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) limit: Vec<String>,
 }
@@ -154,7 +155,7 @@ pub(crate) struct Socket {
     /// Speak to the nodes of a network of this name instead of Mainline's; they all have to name it
     #[arg(long, value_name = "NAME")]
     pub(crate) network: Option<String>,
-    /// Configuration file (TOML)
+    /// Configuration file (TOML) with keys that `kad config keys` lists
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
@@ -167,7 +168,7 @@ pub(crate) struct Join {
     /// Host to join through; repeatable [default: well-known routers]
     #[arg(long, value_name = "HOST:PORT", value_parser = host_port)]
     pub(crate) bootstrap: Vec<String>,
-    /// Longest time for joining, and longest time for the search that follows
+    /// Longest time for joining, and longest time for what follows: a search, or storing once
     #[arg(long, value_name = "DURATION", value_parser = span::parse, default_value = "30s")]
     pub(crate) timeout: Duration,
 }
@@ -188,13 +189,14 @@ pub(crate) struct Peers {
     /// Count seeds and other peers instead of listing them (BEP 33)
     #[arg(long, conflicts_with_all = ["limit", "period", "announce"])]
     pub(crate) scrape: bool,
-    /// Stop after so many peers
+    /// Stop after so many peers were found
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
     /// Search again and again for so long, instead of once
     #[arg(long = "for", value_name = "DURATION", value_parser = span::parse)]
     pub(crate) period: Option<Duration>,
-    /// Afterwards announce once that this host shares the torrent, at this port
+    /// Afterwards announce once that this host shares the torrent, at this port; the exit code is that of the
+    /// announcement
     #[arg(long, value_name = "PORT")]
     pub(crate) announce: Option<NonZeroU16>,
     #[command(flatten)]
@@ -283,6 +285,25 @@ pub(crate) struct Demo {
     /// Decides the ids, who announces what, who looks, and who is killed
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+/// Show what can be configured
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kad config keys                                      every key, its default, its unit, its meaning
+  kad config keys --quiet | grep '^inbound'            how much is answered
+  kad run --limit inbound.per_ip=16                    change one
+  kad run --config kad.toml                            …or more: a TOML file with [inbound] and per_ip = 16")]
+pub(crate) struct Config {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// List the keys of --config and of `kad run --limit`
+    Keys,
 }
 
 /// Names are resolved later; that there is a port is seen now.

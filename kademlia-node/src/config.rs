@@ -18,6 +18,10 @@ use transport_udp::UdpConfig;
 
 use crate::exit::Failure;
 use crate::span;
+use keys::Keyed;
+pub(crate) use keys::{KEYS, Key};
+
+mod keys;
 
 /// Everything that can be configured: the defaults of a node on the Internet, changed.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,119 +71,13 @@ impl Default for Settings {
     }
 }
 
-/// Settings that are found by their keys.
-trait Keyed {
-    fn slot(&mut self, key: &str) -> Option<&mut dyn Setting>;
-}
-
-/// The keys, and where each one's value is kept: the one list of what can be configured.
-macro_rules! keys {
-    ($($part:ident: $settings:ty { $($key:literal => $($field:ident).+,)* })*) => {
-        const KEYS: &[&str] = &[$($($key,)*)*];
-
-        $(impl Keyed for $settings {
-            fn slot(&mut self, key: &str) -> Option<&mut dyn Setting> {
-                match key {
-                    $($key => Some(&mut self.$($field).+),)*
-                    _ => None,
-                }
-            }
-        })*
-
-        impl Keyed for Settings {
-            fn slot(&mut self, key: &str) -> Option<&mut dyn Setting> {
-                $(if let Some(slot) = self.$part.slot(key) {
-                    return Some(slot);
-                })*
-                None
-            }
-        }
-    };
-}
-
-keys! {
-    engine: Config {
-        "k" => k,
-        "alpha" => alpha,
-        "health" => health,
-        "table.good_for" => table.good_for,
-        "table.keepalive" => table.keepalive,
-        "table.refresh" => table.refresh,
-        "table.bad_after" => table.bad_after,
-        "table.replacements" => table.replacements,
-        "table.one_per_ip" => table.one_per_ip,
-        "table.near" => table.near,
-        "table.per_subnet_in_bucket" => table.per_subnet_in_bucket,
-        "table.per_subnet" => table.per_subnet,
-        "rpc.outstanding" => rpc.outstanding,
-        "rpc.per_ip" => rpc.per_ip,
-        "rpc.initial_timeout" => rpc.initial_timeout,
-        "rpc.min_timeout" => rpc.min_timeout,
-        "rpc.max_timeout" => rpc.max_timeout,
-        "rpc.retries" => rpc.retries,
-        "lookup.running" => lookup.running,
-        "lookup.waiting" => lookup.waiting,
-        "lookup.patience" => lookup.patience,
-        "lookup.messages" => lookup.messages,
-        "lookup.reinforced_messages" => lookup.reinforced_messages,
-        "lookup.time" => lookup.time,
-        "lookup.candidates" => lookup.candidates,
-        "lookup.paths" => lookup.paths,
-        "lookup.per_path" => lookup.per_path,
-        "lookup.dense" => lookup.dense,
-        "lookup.dense_most" => lookup.dense_most,
-        "lookup.per_subnet" => lookup.per_subnet,
-        "lookup.per_wide_subnet" => lookup.per_wide_subnet,
-        "verify.per_ip" => verify.per_ip,
-        "verify.per_subnet" => verify.per_subnet,
-        "verify.rate" => verify.rate,
-        "verify.remembered" => verify.remembered,
-        "observed.quorum" => observed.quorum,
-        "observed.percent" => observed.percent,
-        "observed.one_per_network" => observed.one_per_network,
-        "observed.settle" => observed.settle,
-        "observed.votes" => observed.votes,
-        "inbound.per_ip" => inbound.per_ip,
-        "inbound.burst" => inbound.burst,
-        "inbound.quiet" => inbound.quiet,
-        "inbound.datagram" => inbound.datagram,
-        "strangers.per_ip" => strangers.per_ip,
-        "strangers.burst" => strangers.burst,
-        "strangers.all" => strangers.all,
-        "egress.rate" => egress.rate,
-        "bootstrap.first_pause" => bootstrap.first_pause,
-        "bootstrap.longest_pause" => bootstrap.longest_pause,
-        "bootstrap.routers" => bootstrap.routers,
-    }
-    service: ServiceConfig {
-        "service.peer_ttl" => peer_ttl,
-        "service.item_ttl" => item_ttl,
-        "service.large_answers" => large_answers,
-        "service.peers_per_reply" => peers_per_reply,
-        "service.one_peer_per_ip" => one_peer_per_ip,
-        "storage.bytes" => storage.bytes,
-        "storage.per_key" => storage.per_key,
-        "storage.per_source" => storage.per_source,
-        "storage.per_subnet" => storage.per_subnet,
-    }
-    udp: Udp {
-        "udp.receive_buffer" => receive_buffer,
-        "udp.send_buffer" => send_buffer,
-        "udp.batched" => batched,
-    }
-    driver: DriverConfig {
-        "driver.commands" => commands,
-        "driver.first_pause" => first_pause,
-        "driver.longest_pause" => longest_pause,
-    }
-    dht: Dht {
-        "dht.renewal" => renewal,
-        "dht.renewal_budget" => renewal_budget,
-        "dht.requery" => requery,
-    }
-}
-
 impl Settings {
+    /// The defaults of a node in a private network.
+    fn private_network() -> Self {
+        let all = Settings::default();
+        Settings { engine: all.engine.private_network(), service: all.service.private_network(), ..all }
+    }
+
     /// The defaults, changed by the file, changed by the `KEY=VALUE` pairs.
     ///
     /// # Errors
@@ -276,24 +174,30 @@ fn scalar(text: &str) -> Value {
 
 fn unknown(key: &str) -> Failure {
     let section = key.split_once('.').map_or(key, |(section, _)| section);
-    let mut near: Vec<_> =
-        KEYS.iter().filter(|known| known.split('.').next() == Some(section)).copied().collect();
-    if near.is_empty() {
-        near = KEYS.to_vec();
-    }
-    Failure::usage(format!("unknown configuration key `{key}`")).hint(format!("known: {}", near.join(", ")))
+    let near = |known: &&str| known.split('.').next() == Some(section);
+    let near: Vec<_> = KEYS.iter().map(|known| known.name).filter(near).collect();
+    let known = if near.is_empty() { String::new() } else { format!("known: {}; ", near.join(", ")) };
+    let failure = Failure::usage(format!("unknown configuration key `{key}`"));
+    failure.hint(format!("{known}`kad config keys` lists all, with what they mean"))
 }
 
 /// A value that a key can set.
 trait Setting {
     /// Takes the value, or says what was expected.
     fn set(&mut self, value: &Value) -> Result<(), String>;
+
+    /// The value as it would be set.
+    fn get(&self) -> Value;
 }
 
 impl Setting for bool {
     fn set(&mut self, value: &Value) -> Result<(), String> {
         *self = value.as_bool().ok_or("true or false")?;
         Ok(())
+    }
+
+    fn get(&self) -> Value {
+        Value::Boolean(*self)
     }
 }
 
@@ -304,6 +208,10 @@ macro_rules! whole_numbers {
                 let number = value.as_integer().and_then(|number| number.try_into().ok());
                 *self = number.ok_or_else(|| format!("a whole number from 0 to {}", <$number>::MAX))?;
                 Ok(())
+            }
+
+            fn get(&self) -> Value {
+                Value::Integer(i64::try_from(*self).unwrap_or(i64::MAX))
             }
         }
     )*};
@@ -321,6 +229,13 @@ impl Setting for Duration {
         };
         *self = span::parse(&text).map_err(|_| "seconds, or a duration such as \"200ms\"")?;
         Ok(())
+    }
+
+    fn get(&self) -> Value {
+        if self.subsec_nanos() > 0 {
+            return Value::Float(self.as_secs_f64());
+        }
+        Value::Integer(i64::try_from(self.as_secs()).unwrap_or(i64::MAX))
     }
 }
 

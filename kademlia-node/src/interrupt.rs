@@ -27,6 +27,18 @@ impl Interrupt {
         Ok(Interrupt(receiver))
     }
 
+    /// One that tests send.
+    #[cfg(test)]
+    pub(crate) fn by_hand() -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (sender, Interrupt(receiver))
+    }
+
+    /// Whether the first signal came.
+    pub(crate) fn came(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Waits for the first signal; returns at once if it came already.
     pub(crate) async fn wait(&mut self) {
         if self.0.wait_for(|interrupted| *interrupted).await.is_err() {

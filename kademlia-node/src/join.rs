@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::time::Duration;
 
 use bittorrent_profile::Dht;
@@ -11,7 +11,7 @@ use kademlia_core::runtime::Transport;
 use kademlia_core::{Family, Reach};
 use tokio::net::lookup_host;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, sleep_until, timeout_at};
+use tokio::time::{Instant, interval, sleep_until, timeout, timeout_at};
 use transport_udp::{UdpConfig, UdpTransport};
 
 use crate::cli;
@@ -78,7 +78,7 @@ pub(crate) fn in_network(builder: Builder, name: Option<&str>) -> Builder {
 async fn wait_until_joined(
     dht: &Dht,
     hosts: &[String],
-    timeout: Duration,
+    limit: Duration,
     give_up: Instant,
     output: &Output,
     interrupt: &mut Interrupt,
@@ -90,7 +90,7 @@ async fn wait_until_joined(
         tokio::select! {
             result = &mut joined => return Ok(result?),
             () = sleep_until(give_up) => {
-                let limit = span::seconds(timeout);
+                let limit = span::seconds(limit);
                 let message = format!("could not join: no answer within {limit} from {}", hosts.join(", "));
                 let hint = "is UDP blocked? other hosts can be named with --bootstrap HOST:PORT";
                 return Err(Failure::new(Exit::NotJoined, message).hint(hint).into());
@@ -107,6 +107,27 @@ async fn wait_until_joined(
 /// The user lost patience before there was anything to show.
 pub(crate) fn stopped() -> Failure {
     Failure::new(Exit::Nothing, "stopped before there was a result")
+}
+
+/// What comes of it, if that takes no longer than `limit`.
+///
+/// # Errors
+/// If the user loses patience first.
+pub(crate) async fn in_time<T>(
+    limit: Duration,
+    interrupt: &mut Interrupt,
+    work: impl Future<Output = T>,
+) -> Result<Option<T>, Failure> {
+    tokio::select! {
+        biased;
+        () = interrupt.wait() => Err(stopped()),
+        result = timeout(limit, work) => Ok(result.ok()),
+    }
+}
+
+/// It took longer than `--timeout`.
+pub(crate) fn no_end(limit: Duration) -> Failure {
+    Failure::new(Exit::Nothing, format!("no end within {}", span::seconds(limit)))
 }
 
 /// The addresses of all hosts, sorted. Waits for slow names only as long as there is none, or `RESOLVE`.
@@ -152,6 +173,14 @@ pub(crate) fn is_in_reach(bound: &[SocketAddr], host: SocketAddr) -> bool {
     reach_in(bound, Family::of(&host)).is_some_and(|reach| reach.admits(host))
 }
 
+/// The address of a host to speak to, for a node with sockets bound to these addresses: one in reach that there is a route
+/// to, if there is one.
+pub(crate) fn choose(bound: &[SocketAddr], addrs: &[SocketAddr]) -> Option<SocketAddr> {
+    let in_reach = |addr: &&SocketAddr| is_in_reach(bound, **addr);
+    let routed = addrs.iter().filter(in_reach).find(|addr| has_route(**addr));
+    routed.or_else(|| addrs.iter().find(in_reach)).or(addrs.first()).copied()
+}
+
 /// How far a node with sockets bound to these addresses speaks to one family; `None` if it has no socket for it.
 pub(crate) fn reach_in(bound: &[SocketAddr], family: Family) -> Option<Reach> {
     bound.iter().find(|own| Family::of(own) == family).map(|own| Reach::of_bound(*own))
@@ -172,9 +201,13 @@ async fn bind_default(hosts: &[SocketAddr], sockets: &UdpConfig) -> Result<UdpTr
     if hosts.iter().all(|host| host.ip().is_loopback()) {
         let used = |own: &SocketAddr| hosts.iter().any(|host| host.is_ipv6() == own.is_ipv6());
         let own: Vec<_> = loopback.into_iter().filter(used).collect();
-        return bind(&own, sockets).await;
+        // A name may have an address of a family that this host does without.
+        return match bind(&own, sockets).await {
+            Err(_) if own.len() > 1 => bind(&own[..1], sockets).await,
+            bound => bound,
+        };
     }
-    if has_v6_route()
+    if has_route(SOMEWHERE_V6.into())
         && let Ok(transport) = bind(&any, sockets).await
     {
         return Ok(transport);
@@ -183,9 +216,9 @@ async fn bind_default(hosts: &[SocketAddr], sockets: &UdpConfig) -> Result<UdpTr
 }
 
 /// A socket can be had even where no packet gets anywhere, so the routing table is asked instead.
-fn has_v6_route() -> bool {
-    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0));
-    socket.and_then(|socket| socket.connect(SOMEWHERE_V6)).is_ok()
+pub(crate) fn has_route(to: SocketAddr) -> bool {
+    let any: IpAddr = if to.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(to)).is_ok()
 }
 
 /// Binds one address, or one of each family.
@@ -213,6 +246,8 @@ fn cannot_bind(addrs: &[SocketAddr], error: &io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::future::{pending, ready};
+
     use super::*;
 
     fn addrs(texts: &[&str]) -> Vec<SocketAddr> {
@@ -239,6 +274,29 @@ mod tests {
         assert!(
             bind_for(&args, &addrs(&["127.0.0.1:6881", "8.8.8.8:1"]), &Settings::default()).await.is_ok()
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_ends_in_its_time_or_with_the_user_s_patience() {
+        let limit = Duration::from_secs(30);
+        let start = Instant::now();
+        let (signal, mut interrupt) = Interrupt::by_hand();
+        assert_eq!(in_time(limit, &mut interrupt, ready(7)).await.unwrap(), Some(7));
+        assert_eq!(in_time(limit, &mut interrupt, pending::<()>()).await.unwrap(), None);
+        assert_eq!(start.elapsed(), limit);
+        signal.send_replace(true);
+        assert!(in_time(limit, &mut interrupt, pending::<()>()).await.is_err());
+        assert_eq!(start.elapsed(), limit);
+    }
+
+    #[test]
+    fn of_a_host_s_addresses_one_in_reach_is_chosen() {
+        let host = addrs(&["127.0.0.1:6881", "[::1]:6881"]);
+        let chosen = |bound: &[&str]| choose(&addrs(bound), &host);
+        assert_eq!(chosen(&["127.0.0.1:1"]), Some(host[0]));
+        assert_eq!(chosen(&["[::1]:1"]), Some(host[1]));
+        assert_eq!(chosen(&["0.0.0.0:1"]), Some(host[0]), "which then says why it cannot");
+        assert_eq!(choose(&host, &[]), None);
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ mod join;
 mod kept;
 mod output;
 mod overlay;
+mod source;
 mod span;
 mod state;
 

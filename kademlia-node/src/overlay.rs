@@ -84,13 +84,8 @@ pub(crate) async fn patiently<T>(
     interrupt: &mut Interrupt,
     work: impl Future<Output = T>,
 ) -> Result<T, Failure> {
-    tokio::select! {
-        () = interrupt.wait() => Err(join::stopped()),
-        result = timeout_at(Instant::now() + args.timeout, work) => {
-            let limit = span::seconds(args.timeout);
-            result.map_err(|_| Failure::new(Exit::Nothing, format!("no end within {limit}")))
-        }
-    }
+    let result = join::in_time(args.timeout, interrupt, work).await?;
+    result.ok_or_else(|| join::no_end(args.timeout))
 }
 
 /// One socket, of the family that most of the hosts have: where the user said, on loopback if that is where they are, or

@@ -251,7 +251,8 @@ fn read_bounded(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+/// The path with something at the end of its name.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()

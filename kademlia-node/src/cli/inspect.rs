@@ -34,13 +34,13 @@ pub(crate) struct Sample {
     /// How often to ask a node that holds more than it tells at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rounds: u32,
-    /// Stop after so many info hashes
+    /// Stop after so many info hashes were found
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "host")]
     pub(crate) limit: Option<u64>,
     /// Stop after so long
     #[arg(long = "for", value_name = "DURATION", value_parser = span::parse, conflicts_with = "host")]
     pub(crate) period: Option<Duration>,
-    /// Write the info hashes to this file, one JSON object a line, instead of to stdout
+    /// Write the info hashes to this file, one JSON object a line, instead of to stdout; what it held is replaced
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]

@@ -75,7 +75,7 @@ pub(crate) struct Put {
     /// Put it again every hour, until Ctrl-C
     #[arg(long)]
     pub(crate) keep: bool,
-    /// Remember in this file what is kept, for the next run and for `kad run --keep-file`
+    /// Keep what this file remembers too, and add this; a `kad run --keep-file` and others may have the same file
     #[arg(long, value_name = "FILE", requires = "keep")]
     pub(crate) keep_file: Option<PathBuf>,
     /// Fail if fewer nodes accept

@@ -189,6 +189,9 @@ pub(crate) struct RecordsPing {
     /// Address to bind
     #[arg(long, value_name = "ADDR")]
     pub(crate) bind: Option<SocketAddr>,
+    /// Longest time for each of them
+    #[arg(long, value_name = "DURATION", value_parser = span::parse, default_value = "10s")]
+    pub(crate) timeout: Duration,
 }
 
 /// Ask a node whether it reaches this host
@@ -209,6 +212,9 @@ pub(crate) struct RecordsProbe {
     /// Where the echo is to go: another port of this host, as the node sees it [default: where the node sees this one]
     #[arg(long, value_name = "ADDR")]
     pub(crate) claim: Option<SocketAddr>,
+    /// Longest time for all of it
+    #[arg(long, value_name = "DURATION", value_parser = span::parse, default_value = "30s")]
+    pub(crate) timeout: Duration,
 }
 
 /// A type of record.

@@ -16,13 +16,13 @@ pub(crate) struct Sim {
     /// Conditions to start from; the other flags change them
     #[arg(long, value_name = "NAME", default_value = "healthy", value_parser = preset)]
     pub(crate) scenario: &'static Preset,
-    /// Honest nodes that are up
+    /// Honest nodes that are up [default: 1000; with --swarm 60; with --attack-table 10000]
     #[arg(long, value_name = "N", value_parser = count::<8, 10_000_000>)]
     nodes: Option<usize>,
-    /// Announcements made, each searched for once
+    /// Announcements made, each searched for once [default: 100; with --attack-table 200]
     #[arg(long, value_name = "N", value_parser = count::<1, 1_000_000>)]
     trials: Option<usize>,
-    /// Decides everything that is drawn at random
+    /// Decides everything that is drawn at random [default: 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Let the nodes join one after the other; otherwise their tables are filled as if they had long since
@@ -52,22 +52,22 @@ pub(crate) struct Sim {
     /// Who wants the announcements to be lost: none, the owner of N /24s (subnets:N), a share of all nodes (share:S)
     #[arg(long, value_name = "ATTACK")]
     attack: Option<Attack>,
-    /// How hard to mislead the announcements are: plain, dense, reinforced, hardened
+    /// How hard to mislead the announcements are: plain, dense, reinforced or hardened, see below [default: hardened]
     #[arg(long, value_name = "EFFORT", value_parser = effort_from)]
     writer: Option<Effort>,
-    /// How hard to mislead the searches are
+    /// How hard to mislead the searches are: as --writer [default: reinforced]
     #[arg(long, value_name = "EFFORT", value_parser = effort_from)]
     reader: Option<Effort>,
-    /// Disjoint paths of a hardened lookup
+    /// Disjoint paths of a reinforced or hardened lookup [default: 8]
     #[arg(long, value_name = "N", value_parser = count::<1, 64>)]
     paths: Option<usize>,
-    /// Nodes that each of several paths looks for
+    /// Nodes that each of several paths looks for [default: 4]
     #[arg(long, value_name = "N", value_parser = count::<1, 64>)]
     per_path: Option<usize>,
-    /// Ask everybody who should be among so many nearest; 0 for k only
+    /// Ask everybody who should be among so many nearest; 0 for k only [default: 20]
     #[arg(long, value_name = "N", value_parser = count::<0, 64>)]
     dense: Option<usize>,
-    /// Times a request is repeated
+    /// Times a request is repeated [default: 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=8))]
     retries: Option<u8>,
     /// Wait so long for every answer, instead of what the round trips suggest
@@ -154,21 +154,31 @@ fn set<T>(place: &mut T, flag: Option<T>) {
 }
 
 fn examples() -> String {
+    let lookup = Scenario::default().config.lookup;
     let presets = PRESETS.iter().map(|preset| format!("  {:<10} {}\n", preset.name, preset.about));
     format!(
         "\
 Examples:
   kad sim                                               a thousand nodes, and nothing is wrong
   kad sim --scenario lossy --nodes 10000                …ten thousand, and much is
-  kad sim --scenario eclipse --reader plain --replay    why did it fail?
+  kad sim --scenario eclipse --writer plain --reader plain --replay
+                                                        why did it fail?
   kad sim --loss 5% --stale 30% --svg search.svg        look at it
   kad sim --swarm --nodes 100 --seeds 50                whatever can go wrong, in all combinations
 
 Scenarios:
 {}
-SHARE is a number from 0 to 0.95, or a percentage. Needs no network, and the same line gives the same run on every
-machine. Exits with 0 if everything was found, and 1 otherwise.",
-        presets.collect::<String>()
+How hard a lookup is to mislead, each more than the one before, for more messages:
+  plain      the nearest nodes, along one path, as in the Kademlia paper
+  dense      and everybody who should be among the {} nearest, so that a crowd at the key hides nobody
+  reinforced and along {} paths that share no node, from the first answer on
+  hardened   along all of the paths from the start, each with a result of its own
+
+Unless a scenario or a flag says otherwise, nothing is wrong. SHARE is a number from 0 to 0.95, or a percentage. Needs no
+network, and the same line gives the same run on every machine. Exits with 0 if everything was found, and 1 otherwise.",
+        presets.collect::<String>(),
+        lookup.dense,
+        lookup.paths,
     )
 }
 

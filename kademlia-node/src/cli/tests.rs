@@ -1,4 +1,5 @@
 use clap::CommandFactory;
+use kademlia_scenarios::{Scenario, Swarm, effort_name};
 
 use super::*;
 
@@ -51,6 +52,29 @@ fn a_scenario_prints_as_the_flags_that_it_is_read_from() {
     };
     let scenario = sim.scenario();
     assert_eq!((scenario.loss, scenario.stale, scenario.churn), (0.05, 0.5, 0.3), "flags over preset");
+}
+
+#[test]
+fn the_help_of_a_simulation_tells_its_defaults() {
+    let scenario = Scenario::default();
+    let (lookup, swarm) = (scenario.config.lookup, Swarm::default());
+    let command = Cli::command();
+    let sim = command.find_subcommand("sim").unwrap();
+    for (flag, default) in [
+        ("nodes", format!("{}; with --swarm {};", scenario.nodes, swarm.nodes)),
+        ("trials", format!("{};", scenario.trials)),
+        ("seed", format!("{}]", scenario.seed)),
+        ("writer", format!("{}]", effort_name(scenario.writer))),
+        ("reader", format!("{}]", effort_name(scenario.reader))),
+        ("paths", format!("{}]", lookup.paths)),
+        ("per_path", format!("{}]", lookup.per_path)),
+        ("dense", format!("{}]", lookup.dense)),
+        ("retries", format!("{}]", scenario.config.rpc.retries)),
+    ] {
+        let argument = sim.get_arguments().find(|argument| argument.get_id() == flag).unwrap();
+        let help = argument.get_help().unwrap().to_string();
+        assert!(help.contains(&format!("[default: {default}")), "{flag}: {help}");
+    }
 }
 
 #[test]

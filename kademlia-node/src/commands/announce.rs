@@ -1,5 +1,7 @@
 //! `kad announce`: telling the network that this host shares a torrent.
 
+use std::time::Duration;
+
 use bittorrent_profile::dht::{Announce, Port, Stored};
 use bittorrent_profile::{Dht, InfoHash};
 use serde::Serialize;
@@ -10,6 +12,7 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::join;
 use crate::output::Output;
+use crate::span;
 
 /// One node's word on an announcement.
 #[derive(Serialize)]
@@ -45,7 +48,7 @@ impl Tally {
         self.accepted + self.refused + self.no_answer
     }
 
-    fn exit(self, min: usize) -> Exit {
+    pub(super) fn exit(self, min: usize) -> Exit {
         match self {
             tally if tally.accepted >= min => Exit::Success,
             tally if tally.chosen() == 0 => Exit::Nothing,
@@ -77,8 +80,12 @@ pub(crate) async fn run(
     let announce = Announce { port, seed: args.seed };
     let dht = join::client(&args.join, &args.torrent.nodes, output, &mut interrupt).await?;
     let tally = if args.once {
-        let announced = one_round(&dht, args.torrent.info_hash, announce, output, &mut interrupt).await?;
-        report(&announced.ok_or_else(join::stopped)?, output)?
+        let (limit, hash) = (args.join.timeout, args.torrent.info_hash);
+        let announced = one_round(&dht, hash, announce, limit, output, &mut interrupt).await?;
+        output.clear();
+        let not_known =
+            || join::no_end(limit).hint("nodes may have taken it or not; give it more time: --timeout 2m");
+        report(&announced.ok_or_else(not_known)?, output)?
     } else {
         keep(&dht, args, announce, output, &mut interrupt).await?
     };
@@ -114,36 +121,43 @@ async fn keep(
     }
 }
 
-/// Announces once without a word about single nodes; `None` if interrupted.
+/// Announces once without a word about single nodes; `None` if interrupted. What takes longer than `limit` is nobody's
+/// acceptance.
 pub(super) async fn once(
     dht: &Dht,
     info_hash: InfoHash,
     port: Port,
+    limit: Duration,
     output: &Output,
     interrupt: &mut Interrupt,
 ) -> anyhow::Result<Option<Tally>> {
-    let announced = one_round(dht, info_hash, port.into(), output, interrupt).await?;
+    let announced = one_round(dht, info_hash, port.into(), limit, output, interrupt).await;
     output.clear();
-    Ok(announced.map(|announced| {
-        let tally = Tally::of(&announced);
-        output.note(tally);
-        tally
-    }))
+    let tally = match announced {
+        Ok(Some(announced)) => Tally::of(&announced),
+        Ok(None) => {
+            output.note(format!("the announcement took longer than {}", span::seconds(limit)));
+            return Ok(Some(Tally::default()));
+        }
+        Err(_) if interrupt.came() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    output.note(tally);
+    Ok(Some(tally))
 }
 
+/// `None` if it takes longer than `limit`.
 async fn one_round(
     dht: &Dht,
     info_hash: InfoHash,
     announce: Announce,
+    limit: Duration,
     output: &Output,
     interrupt: &mut Interrupt,
 ) -> anyhow::Result<Option<Stored>> {
     output.progress("storing", None, "");
-    tokio::select! {
-        biased;
-        () = interrupt.wait() => Ok(None),
-        announced = dht.announce_once(info_hash, announce) => Ok(Some(announced?)),
-    }
+    let announced = dht.announce_once(info_hash, announce);
+    Ok(join::in_time(limit, interrupt, announced).await?.transpose()?)
 }
 
 /// Who took it, node by node.

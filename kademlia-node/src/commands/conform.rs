@@ -45,9 +45,9 @@ pub(crate) async fn run(
         addrs = join::resolve(std::slice::from_ref(&args.host), Instant::now() + RESOLVE) => addrs,
         () = interrupt.wait() => return Err(join::stopped().into()),
     };
-    let addr = *addrs
-        .first()
-        .ok_or_else(|| Failure::new(Exit::Nothing, format!("no address found for {}", args.host)))?;
+    let addr = addrs.iter().find(|addr| join::has_route(**addr)).or(addrs.first());
+    let addr =
+        *addr.ok_or_else(|| Failure::new(Exit::Nothing, format!("no address found for {}", args.host)))?;
     let options = Options {
         rate: args.rate,
         timeout: args.timeout,

@@ -3,10 +3,6 @@
 mod bytes;
 pub(super) mod show;
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
-
 use bittorrent_profile::Mainline;
 use bittorrent_profile::bencode::{MAX_INPUT, Tape};
 use bittorrent_profile::krpc::Krpc;
@@ -16,10 +12,12 @@ use serde_json::Value;
 
 use crate::cli;
 use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
 use crate::output::{Output, Tone};
+use crate::source::Source;
 
 /// Longest input: a datagram in hexadecimal with a space after each byte, and some.
-const MAX_TEXT: u64 = 256 << 10;
+const MAX_TEXT: usize = 256 << 10;
 
 #[derive(Serialize)]
 struct Decoded {
@@ -39,11 +37,16 @@ struct Decoded {
     content: Option<Value>,
 }
 
-pub(crate) fn run(args: &cli::Decode, output: &Output) -> anyhow::Result<Exit> {
-    let datagram = match (&args.text, &args.file) {
-        (Some(text), _) => bytes::of_text(text.as_bytes()),
-        (None, Some(path)) if path != Path::new("-") => Some(bytes::of_file(&read(File::open(path), path)?)),
-        _ => Some(bytes::of_file(&read(Ok(io::stdin().lock()), Path::new("stdin"))?)),
+pub(crate) async fn run(
+    args: &cli::Decode,
+    output: &Output,
+    mut interrupt: Interrupt,
+) -> anyhow::Result<Exit> {
+    let datagram = if let Some(text) = &args.text {
+        bytes::of_text(text.as_bytes())
+    } else {
+        let source = args.file.as_deref().map_or(Source::Stdin, Source::of_path);
+        Some(bytes::of_file(&source.read("the datagram", MAX_TEXT, &mut interrupt).await?))
     };
     let datagram = datagram.ok_or_else(|| Failure::usage("neither hexadecimal nor base64"))?;
     let mut tape = <Tape>::new();
@@ -61,13 +64,6 @@ pub(crate) fn run(args: &cli::Decode, output: &Output) -> anyhow::Result<Exit> {
     let text = remark(&decoded);
     output.summary(&decoded, output.paint(tone, &text))?;
     Ok(if matches!(decoded.verdict, "garbage" | "refused") { Exit::BadData } else { Exit::Success })
-}
-
-fn read(source: io::Result<impl Read>, path: &Path) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    let read = source.and_then(|source| source.take(MAX_TEXT).read_to_end(&mut bytes));
-    read.map_err(|error| Failure::new(Exit::Nothing, format!("cannot read {}: {error}", path.display())))?;
-    Ok(bytes)
 }
 
 /// What a node does with it.

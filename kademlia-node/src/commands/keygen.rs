@@ -9,10 +9,14 @@ use serde::Serialize;
 
 use crate::cli;
 use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
 use crate::output::Output;
+use crate::source::Source;
 
 /// Longest file that may hold a key, in bytes.
-const LONGEST: u64 = 4_096;
+const LONGEST: usize = 4_096;
+/// As many bytes as an expanded key has, so one cannot be told from the other by its length.
+const SEED_DIGITS: usize = 64;
 /// What a key file begins with, for people who wonder what it is.
 const HEADER: &str = "# secret key of a DHT item's owner (BEP 44); whoever reads this can change your items";
 
@@ -21,20 +25,35 @@ struct KeyLine {
     public: String,
 }
 
-pub(crate) fn run(args: &cli::Keygen, output: &Output) -> anyhow::Result<Exit> {
+#[derive(Serialize)]
+struct Summary {
+    file: String,
+    /// Whether the file is new.
+    written: bool,
+}
+
+pub(crate) async fn run(
+    args: &cli::Keygen,
+    output: &Output,
+    mut interrupt: Interrupt,
+) -> anyhow::Result<Exit> {
     let key = if args.public {
         load(&args.file)?
     } else {
         let key = match &args.import {
-            Some(source) => import(source)?,
+            Some(source) => import(source, &mut interrupt).await?,
             None => SecretKey::generate().map_err(|error| Failure::new(Exit::Nothing, error))?,
         };
         save(&args.file, &key)?;
-        output.note(format!("wrote {}; the public key that belongs to it:", args.file.display()));
         key
     };
     let public = key.public().to_string();
     output.data("key", &KeyLine { public: public.clone() }, public)?;
+    let summary = Summary { file: args.file.display().to_string(), written: !args.public };
+    // `$(kad keygen FILE --public)` should say nothing else.
+    if summary.written || output.is_json() {
+        output.summary(&summary, format!("wrote {}; its public key is above", summary.file))?;
+    }
     Ok(Exit::Success)
 }
 
@@ -48,39 +67,44 @@ pub(super) fn load(path: &Path) -> Result<SecretKey, Failure> {
     parse(&bytes).ok_or_else(|| Failure::new(Exit::BadData, cannot(&"it is no key file")))
 }
 
-fn import(source: &Path) -> Result<SecretKey, Failure> {
-    let bytes =
-        if source == Path::new("-") { read(io::stdin().lock()) } else { File::open(source).and_then(read) };
-    let bytes =
-        bytes.map_err(|error| Failure::usage(format!("cannot read {}: {error}", source.display())))?;
+async fn import(source: &Path, interrupt: &mut Interrupt) -> Result<SecretKey, Failure> {
+    let bytes = Source::of_path(source).read("the key", LONGEST, interrupt).await?;
+    if digits(&bytes).is_some_and(|digits| digits.len() == SEED_DIGITS) {
+        let failure = Failure::new(Exit::BadData, "64 hexadecimal digits are a seed or a public key");
+        return Err(failure.hint("an expanded secret key has 128: the SHA-512 hash of the seed, clamped"));
+    }
     let failure = || Failure::new(Exit::BadData, "expected 64 bytes or 128 hexadecimal digits");
     parse(&bytes).ok_or_else(failure)
 }
 
 fn read(source: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    source.take(LONGEST).read_to_end(&mut bytes)?;
+    source.take(LONGEST as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 /// 64 bytes as they are, or in hexadecimal digits, after lines that begin with `#`.
 fn parse(bytes: &[u8]) -> Option<SecretKey> {
-    if let Ok(bytes) = bytes.try_into() {
-        return Some(SecretKey::from_expanded(bytes));
-    }
-    let text = str::from_utf8(bytes).ok()?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let digits: String = lines.collect();
+    let Some(digits) = digits(bytes) else {
+        return bytes.try_into().ok().map(SecretKey::from_expanded);
+    };
     let (pairs, []) = digits.as_bytes().as_chunks::<2>() else { return None };
     let mut bytes = [0; 64];
     if pairs.len() != bytes.len() {
         return None;
     }
     for (byte, pair) in bytes.iter_mut().zip(pairs) {
-        let pair = str::from_utf8(pair).ok().filter(|pair| !pair.starts_with('+'))?;
-        *byte = u8::from_str_radix(pair, 16).ok()?;
+        *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
     }
     Some(SecretKey::from_expanded(&bytes))
+}
+
+/// The hexadecimal digits of a text that has nothing else but lines that begin with `#`.
+fn digits(bytes: &[u8]) -> Option<String> {
+    let lines = str::from_utf8(bytes).ok()?.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let digits: String = lines.collect();
+    let all = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    all.then_some(digits)
 }
 
 /// A new file that only its owner can read. One that is there stays as it is.
@@ -122,6 +146,7 @@ mod tests {
             assert_eq!(parse(text.as_bytes()).unwrap().public().to_string(), PUBLIC);
         }
         assert_eq!(parse(&raw[..]).unwrap().public().to_string(), PUBLIC);
+        assert!(parse(PUBLIC.as_bytes()).is_none(), "64 bytes, but no expanded key");
         for other in
             ["", &EXPANDED[2..], &EXPANDED[1..], &EXPANDED.replace('e', "g"), &EXPANDED.replace("e0", "+0")]
         {

@@ -84,7 +84,8 @@ pub(crate) async fn run(
     let took = search.started.elapsed();
     let announced = match args.announce {
         Some(port) => {
-            announce::once(&dht, args.torrent.info_hash, Port::Number(port), output, &mut interrupt).await?
+            let (hash, port, limit) = (args.torrent.info_hash, Port::Number(port), args.join.timeout);
+            announce::once(&dht, hash, port, limit, output, &mut interrupt).await?
         }
         None => None,
     };
@@ -193,7 +194,16 @@ impl Search<'_> {
             announced,
         };
         self.output.summary(&summary, text)?;
-        Ok(if peers > 0 { Exit::Success } else { Exit::Nothing })
+        Ok(exit(peers, announced))
+    }
+}
+
+/// The first peer of a torrent finds nobody, and has done what it came for.
+fn exit(peers: usize, announced: Option<Tally>) -> Exit {
+    match announced {
+        Some(tally) => tally.exit(1),
+        None if peers > 0 => Exit::Success,
+        None => Exit::Nothing,
     }
 }
 

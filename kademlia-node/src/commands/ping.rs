@@ -6,7 +6,7 @@ use std::time::Duration;
 use bittorrent_profile::dht::Pong;
 use bittorrent_profile::krpc::Version;
 use bittorrent_profile::{Dht, node_id};
-use kademlia_core::runtime::RequestFailure;
+use kademlia_core::runtime::{RequestFailure, Transport};
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -88,20 +88,26 @@ impl std::fmt::Display for Summary {
 }
 
 pub(crate) async fn run(args: &cli::Ping, output: &Output, mut interrupt: Interrupt) -> anyhow::Result<Exit> {
-    let mut nodes = Vec::new();
+    let mut hosts = Vec::new();
     for host in &args.hosts {
         let addrs = tokio::select! {
             addrs = join::resolve(std::slice::from_ref(host), Instant::now() + args.timeout * 2) => addrs,
             () = interrupt.wait() => return Err(join::stopped().into()),
         };
-        let addr = *addrs
-            .first()
-            .ok_or_else(|| Failure::new(Exit::Nothing, format!("no address found for {host}")))?;
-        nodes.push(Node { host: host.clone(), addr, sent: 0, round_trips: Vec::new() });
+        if addrs.is_empty() {
+            return Err(no_address(host).into());
+        }
+        hosts.push((host, addrs));
     }
-    let addrs: Vec<_> = nodes.iter().map(|node| node.addr).collect();
+    let addrs: Vec<_> = hosts.iter().flat_map(|(_, addrs)| addrs).copied().collect();
     let settings = Settings::load(args.socket.config.as_deref(), &[])?;
     let transport = join::bind_for(&args.socket, &addrs, &settings).await?;
+    let bound = transport.local_addrs()?;
+    let mut nodes = Vec::new();
+    for (host, addrs) in hosts {
+        let addr = join::choose(&bound, &addrs).ok_or_else(|| no_address(host))?;
+        nodes.push(Node { host: host.clone(), addr, sent: 0, round_trips: Vec::new() });
+    }
     let timeout = args.timeout;
     // One request is one ping: it is neither repeated nor given up before its time.
     let builder = join::in_network(settings.builder(), args.socket.network.as_deref());
@@ -123,7 +129,7 @@ pub(crate) async fn run(args: &cli::Ping, output: &Output, mut interrupt: Interr
             result = ping_all(&dht, &mut nodes, output) => result?,
         }
         round += 1;
-        next += args.interval;
+        next = next_round(next, args.interval, Instant::now());
     }
     if nodes.len() > 1 {
         for node in &nodes {
@@ -133,6 +139,15 @@ pub(crate) async fn run(args: &cli::Ping, output: &Output, mut interrupt: Interr
     let summary = Summary::of(&nodes);
     output.summary(&summary, &summary)?;
     Ok(if summary.answered > 0 { Exit::Success } else { Exit::Nothing })
+}
+
+fn no_address(host: &str) -> Failure {
+    Failure::new(Exit::Nothing, format!("no address found for {host}"))
+}
+
+/// At the interval, and no sooner for it if a round took longer.
+fn next_round(last: Instant, interval: Duration, now: Instant) -> Instant {
+    (last + interval).max(now)
 }
 
 /// Asks every node once, all at the same time.
@@ -212,6 +227,15 @@ mod tests {
         let named = |bytes: [u8; 4]| program(&Version::from_array(bytes));
         assert_eq!(named([b'L', b'T', 2, 9]), "LT 0209");
         assert_eq!(named([0, 1, 2, 0xff]), "000102ff");
+    }
+
+    #[test]
+    fn after_a_slow_round_none_is_made_up_for() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        assert_eq!(next_round(start, second, start), start + second);
+        let late = next_round(start, second, start + 5 * second);
+        assert_eq!(late, start + 5 * second);
+        assert_eq!(next_round(late, second, late), late + second);
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! `kad put`: values into the DHT.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
 
 use bittorrent_profile::Dht;
 use bittorrent_profile::dht::{Stored, UpdateError, Updated};
-use bittorrent_profile::item::{Item, MAX_VALUE, MutableItem, RawValue, Salt, SecretKey};
+use bittorrent_profile::item::{Item, MAX_VALUE, MutableItem, RawValue, Salt, SecretKey, mutable_target};
 use serde::Serialize;
 
 use super::{keygen, written};
@@ -16,6 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::join;
 use crate::kept::Kept;
 use crate::output::Output;
+use crate::source::Source;
 
 #[derive(Serialize)]
 struct ItemLine {
@@ -47,6 +46,9 @@ struct Tally {
     refused: usize,
     no_answer: usize,
     conflicts: usize,
+    /// The network was read afterwards, and this version counts there. Whoever refused it then has it already: the answer
+    /// to the first attempt was lost.
+    confirmed: bool,
     asked: usize,
     messages: usize,
     /// How many refused with which error.
@@ -55,7 +57,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn of(stored: &Stored) -> Self {
+    fn of(stored: &Stored, confirmed: bool) -> Self {
         let mut reasons = BTreeMap::new();
         for (_, code, text) in &stored.refused {
             *reasons.entry((*code, text.clone())).or_default() += 1;
@@ -65,6 +67,7 @@ impl Tally {
             refused: stored.refused.len(),
             no_answer: stored.no_answer.len(),
             conflicts: stored.conflicts(),
+            confirmed,
             asked: stored.asked,
             messages: stored.messages,
             reasons,
@@ -77,6 +80,8 @@ impl Tally {
 
     fn exit(&self, min: usize) -> Exit {
         match self {
+            tally if tally.confirmed && tally.accepted + tally.conflicts >= min => Exit::Success,
+            tally if tally.confirmed => Exit::Partial,
             tally if tally.conflicts > 0 && tally.conflicts >= tally.accepted => Exit::Conflict,
             tally if tally.accepted >= min => Exit::Success,
             tally if tally.chosen() == 0 => Exit::Nothing,
@@ -91,7 +96,14 @@ impl std::fmt::Display for Tally {
         for ((code, text), count) in &self.reasons {
             write!(f, " · {count} refused ({code} {})", text.escape_debug())?;
         }
-        if self.no_answer > 0 { write!(f, " · {} no answer", self.no_answer) } else { Ok(()) }
+        if self.no_answer > 0 {
+            write!(f, " · {} no answer", self.no_answer)?;
+        }
+        if self.confirmed && self.conflicts > 0 {
+            write!(f, " · it is the version that counts")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -100,22 +112,28 @@ struct Outcome {
     item: Item,
     previous: Option<i64>,
     stored: Stored,
+    confirmed: bool,
 }
 
 pub(crate) async fn run(args: &cli::Put, output: &Output, mut interrupt: Interrupt) -> anyhow::Result<Exit> {
-    let value = value(args)?;
+    let value = value(args, &mut interrupt).await?;
     let key = args.key.as_deref().map(keygen::load).transpose()?;
     if args.cas.is_some() && args.seq == Seq::Auto {
         return Err(Failure::usage("--cas needs a number: --seq N").into());
     }
     let dht = join::client(&args.join, &[], output, &mut interrupt).await?;
     output.progress("storing", None, "");
-    let outcome = tokio::select! {
-        biased;
-        () = interrupt.wait() => return Err(join::stopped().into()),
-        outcome = put(&dht, value, key.as_ref(), args) => outcome?,
+    let target = match &key {
+        Some(key) => mutable_target(&key.public(), &args.salt.unwrap_or_default()),
+        None => Item::Immutable(value.clone()).target(),
     };
+    let stored = put(&dht, value, key.as_ref(), args);
+    let outcome = join::in_time(args.join.timeout, &mut interrupt, stored).await?;
     output.clear();
+    let Some(outcome) = outcome.transpose()? else {
+        let hint = format!("`kad get {target}` tells whether it is stored; --timeout 5m gives it more time");
+        return Err(join::no_end(args.join.timeout).hint(hint).into());
+    };
     let tally = report(&outcome, output)?;
     let exit = tally.exit(args.min);
     if args.keep && exit != Exit::Conflict {
@@ -130,18 +148,9 @@ pub(crate) async fn run(args: &cli::Put, output: &Output, mut interrupt: Interru
 }
 
 /// The value to put, from wherever it comes.
-fn value(args: &cli::Put) -> Result<RawValue, Failure> {
-    let read = |source: io::Result<Box<dyn Read>>| {
-        let mut bytes = Vec::new();
-        // More than may be is enough to see that it is too long.
-        source.and_then(|source| source.take(MAX_VALUE as u64 + 1).read_to_end(&mut bytes)).map(|_| bytes)
-    };
-    let bytes = match (&args.file, args.text.as_deref()) {
-        (Some(path), _) => read(File::open(path).map(|file| Box::new(file) as Box<dyn Read>)),
-        (None, Some("-")) => read(Ok(Box::new(io::stdin().lock()))),
-        (None, text) => Ok(text.unwrap_or_default().as_bytes().to_vec()),
-    };
-    let bytes = bytes.map_err(|error| Failure::usage(format!("cannot read the value: {error}")))?;
+async fn value(args: &cli::Put, interrupt: &mut Interrupt) -> Result<RawValue, Failure> {
+    let source = Source::of(args.file.as_deref(), args.text.as_deref());
+    let bytes = source.read("the value", MAX_VALUE, interrupt).await?;
     let value = if args.bencode { RawValue::new(&bytes) } else { RawValue::string(&bytes) };
     value.map_err(|error| Failure::new(Exit::BadData, format!("this value cannot be put: {error}")))
 }
@@ -168,7 +177,7 @@ async fn put(
             (item, stored)
         }
     };
-    Ok(Outcome { item, previous: None, stored })
+    Ok(Outcome { item, previous: None, stored, confirmed: false })
 }
 
 /// Puts the next version, or the same again if that is the value already.
@@ -177,14 +186,14 @@ async fn change(dht: &Dht, key: &SecretKey, salt: Salt, value: RawValue) -> anyh
     match updated {
         Ok(Updated { item, previous, stored, .. }) => {
             let item = Item::Mutable(item);
-            let stored = match stored {
-                Some(stored) => stored,
-                None => dht.put(item.clone()).await?,
+            let (stored, confirmed) = match stored {
+                Some(stored) => (stored, true),
+                None => (dht.put(item.clone()).await?, false),
             };
-            Ok(Outcome { item, previous, stored })
+            Ok(Outcome { item, previous, stored, confirmed })
         }
         Err(UpdateError::NotStored(stored)) => {
-            let tally = Tally::of(&stored);
+            let tally = Tally::of(&stored, false);
             let exit = if tally.chosen() == 0 { Exit::Nothing } else { Exit::Partial };
             Err(Failure::new(exit, tally).into())
         }
@@ -197,7 +206,7 @@ async fn change(dht: &Dht, key: &SecretKey, salt: Salt, value: RawValue) -> anyh
 
 /// What was put where, and with --json who took it.
 fn report(outcome: &Outcome, output: &Output) -> anyhow::Result<Tally> {
-    let Outcome { item, previous, stored } = outcome;
+    let Outcome { item, previous, stored, confirmed } = outcome;
     let target = item.target().to_string();
     let version = match (item.seq(), previous) {
         (Some(seq), Some(previous)) if *previous != seq => format!("   seq {previous} → {seq}"),
@@ -220,7 +229,7 @@ fn report(outcome: &Outcome, output: &Output) -> anyhow::Result<Tally> {
             output.data("stored", &NodeLine { node: written(node), outcome, code, text }, "")?;
         }
     }
-    Ok(Tally::of(stored))
+    Ok(Tally::of(stored, *confirmed))
 }
 
 /// Keeps the item alive until interrupted, together with what the file remembers.
@@ -241,7 +250,7 @@ async fn keep(
                 Some(Ok(round)) => {
                     let version = round.item.seq().map(|seq| format!(" version {seq}")).unwrap_or_default();
                     let what = match &round.stored {
-                        Some(stored) => Tally::of(stored).to_string(),
+                        Some(stored) => Tally::of(stored, false).to_string(),
                         None => format!("{} nodes have it, which is enough", round.copies),
                     };
                     output.note(format!("kept{version}: {what}"));
@@ -272,6 +281,10 @@ mod tests {
         assert_eq!(tally(0, 0, 8).exit(1), Exit::Partial);
         assert_eq!(tally(3, 8, 0).exit(1), Exit::Conflict);
         assert_eq!(tally(0, 0, 0).exit(1), Exit::Nothing);
+        let confirmed = |accepted, conflicts| Tally { confirmed: true, ..tally(accepted, conflicts, 0) };
+        assert_eq!(confirmed(0, 1).exit(1), Exit::Success, "its answer was lost");
+        assert_eq!(confirmed(1, 2).exit(3), Exit::Success);
+        assert_eq!(confirmed(1, 2).exit(4), Exit::Partial);
     }
 
     #[test]

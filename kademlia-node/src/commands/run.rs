@@ -8,6 +8,7 @@ use std::time::Duration;
 use bittorrent_profile::{Dht, Mainline, NodeId};
 use kademlia_core::runtime::Transport;
 use kademlia_core::{Event, Family, Reach, Snapshot};
+use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{debug, info, warn};
@@ -42,28 +43,43 @@ pub(crate) async fn run(args: &cli::Run, output: &Output, mut interrupt: Interru
         builder = builder.public_ip(*ip);
     }
     let dht = builder.bootstrap(hosts).remember(memory.remembered.clone()).spawn(transport)?;
-    let mut events = dht.handle().events(EVENTS).await?;
+    let events = dht.handle().events(EVENTS).await?;
     let kept = Kept::load(args.keep_file.as_deref(), &dht);
-    output.note(started(&dht).await?);
+    introduce(&dht, output).await?;
+    let began = Instant::now();
+    serve(&dht, events, &memory, kept, args.save_every, &mut interrupt).await?;
+    dht.shutdown().await;
+    info!("stopped");
+    super::conclude_run(began, output)
+}
 
-    let pause = args.save_every.max(LEAST_PAUSE);
+/// Saves now and then and at the end, which is when the user wants it; any other is an error.
+async fn serve(
+    dht: &Dht,
+    mut events: mpsc::Receiver<(Family, Event<Mainline>)>,
+    memory: &Memory,
+    mut kept: Kept,
+    save_every: Duration,
+    interrupt: &mut Interrupt,
+) -> anyhow::Result<()> {
+    let pause = save_every.max(LEAST_PAUSE);
     let mut save = interval_at(Instant::now() + pause, pause);
     save.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = interrupt.wait() => break,
-            Some((family, event)) = events.recv() => log(family, &event),
+            event = events.recv() => match event {
+                Some((family, event)) => log(family, &event),
+                None => return Err(super::has_ended().into()),
+            },
             _ = save.tick() => {
-                memory.save(&dht).await?;
-                kept.save(&dht).await?;
+                memory.save(dht).await?;
+                kept.save(dht).await?;
             }
         }
     }
-    memory.save(&dht).await?;
-    kept.save(&dht).await?;
-    dht.shutdown().await;
-    info!("stopped");
-    Ok(Exit::Success)
+    memory.save(dht).await?;
+    kept.save(dht).await
 }
 
 /// The hosts to join through. One that is never going to be spoken to deserves a word.
@@ -91,15 +107,10 @@ fn routers(args: &cli::Run, bound: &[SocketAddr]) -> Vec<String> {
 }
 
 /// `kad 0.1.0: node 32f5… on 127.0.0.1:6881`
-async fn started(dht: &Dht) -> anyhow::Result<String> {
-    let nodes: Vec<_> = dht
-        .state()
-        .await?
-        .families
-        .iter()
-        .map(|family| format!("node {} on {}", family.id, family.bound))
-        .collect();
-    Ok(format!("kad {}: {}", env!("CARGO_PKG_VERSION"), nodes.join(", ")))
+async fn introduce(dht: &Dht, output: &Output) -> anyhow::Result<()> {
+    let families = dht.state().await?.families;
+    let nodes: Vec<_> = families.iter().map(|family| (family.id.to_string(), family.bound)).collect();
+    Ok(super::introduce(&nodes, output)?)
 }
 
 fn log(family: Family, event: &Event<Mainline>) {
@@ -172,12 +183,26 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use kademlia_core::{Contact, Key};
+    use transport_udp::UdpConfig;
 
     use super::*;
 
     fn snapshot(family: Family, local: u8, contacts: usize) -> (Family, Snapshot<Key<20>>) {
         let contact = Contact::new(Key::new([local; 20]), SocketAddr::from(([20, 0, 0, local], 1)));
         (family, Snapshot { local: Key::new([local; 20]), contacts: vec![contact; contacts] })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_ends_with_its_node() {
+        let transport = join::bind(&["127.0.0.1:0".parse().unwrap()], &UdpConfig::default()).await.unwrap();
+        let dht = Dht::builder().spawn(transport).unwrap();
+        let (_signal, mut interrupt) = Interrupt::by_hand();
+        let events = dht.handle().events(EVENTS).await.unwrap();
+        dht.shutdown().await;
+        let (memory, day) = (Memory { path: None, remembered: State::new() }, Duration::from_secs(86_400));
+        let serving = serve(&dht, events, &memory, Kept::load(None, &dht), day, &mut interrupt);
+        let error = tokio::time::timeout(day / 2, serving).await.expect("it ends").unwrap_err();
+        assert!(error.to_string().contains("the node has stopped"), "{error}");
     }
 
     #[test]

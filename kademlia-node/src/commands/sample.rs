@@ -1,12 +1,13 @@
 //! `kad sample`: the info hashes that nodes hold (BEP 51).
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
 use bittorrent_profile::dht::{Collected, Sweep};
 use bittorrent_profile::sweep::{Progress, SweepConfig};
 use bittorrent_profile::{InfoHash, NodeId};
+use kademlia_core::runtime::Transport;
 use kademlia_core::{Contact, Family, Key};
 use serde::Serialize;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -77,7 +78,7 @@ pub(crate) async fn run(args: &cli::Sample, output: &Output, interrupt: Interrup
     Ok(exit)
 }
 
-/// Where the info hashes go.
+/// Where the info hashes go. A file keeps what an earlier run wrote until there is something to take its place.
 struct Writer<'a> {
     output: &'a Output,
     file: Option<BufWriter<File>>,
@@ -85,11 +86,20 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn open(args: &cli::Sample, output: &'a Output) -> Result<Self, Failure> {
-        let open = |path| File::create(path).map(BufWriter::new);
+        // Opened now, for one that cannot be written is not worth joining for.
+        let open = |path| OpenOptions::new().append(true).create(true).open(path).map(BufWriter::new);
         let file = args.out.as_deref().map(open).transpose();
         let file =
             file.map_err(|error| Failure::usage(format!("cannot write to the file of --out: {error}")))?;
         Ok(Writer { output, file })
+    }
+
+    /// Takes away what an earlier run wrote. Pipes and devices hold nothing to take away.
+    fn start(&mut self) -> io::Result<()> {
+        match &self.file {
+            Some(file) if file.get_ref().metadata()?.is_file() => file.get_ref().set_len(0),
+            _ => Ok(()),
+        }
     }
 
     fn write(&mut self, info_hash: InfoHash, from: &Contact<Key<20>>) -> anyhow::Result<()> {
@@ -124,10 +134,13 @@ async fn one(
         () = interrupt.wait() => return Err(join::stopped().into()),
     };
     let none = || Failure::new(Exit::Nothing, format!("no address found for {host}"));
-    let addr = *addrs.first().ok_or_else(none)?;
+    if addrs.is_empty() {
+        return Err(none().into());
+    }
     let socket = &args.join.socket;
     let settings = Settings::load(socket.config.as_deref(), &[])?;
-    let transport = join::bind_for(socket, &[addr], &settings).await?;
+    let transport = join::bind_for(socket, &addrs, &settings).await?;
+    let addr = join::choose(&transport.local_addrs()?, &addrs).ok_or_else(none)?;
     let dht = join::in_network(settings.builder(), socket.network.as_deref()).spawn(transport)?;
     let target = args.target.unwrap_or(NodeId::new([0; 20]));
     let sampled = tokio::select! {
@@ -137,6 +150,7 @@ async fn one(
     let sampled = sampled.map_err(|_| Failure::new(Exit::Nothing, "no answer in time"))??;
     let samples = sampled.samples.as_ref();
     let hashes = samples.map_or(&[][..], |samples| &samples.info_hashes);
+    writer.start()?;
     for info_hash in hashes {
         writer.write(*info_hash, &sampled.from)?;
     }
@@ -167,6 +181,7 @@ async fn one(
 /// Walks through the keyspace.
 async fn walk(args: &cli::Sample, writer: &mut Writer<'_>, mut interrupt: Interrupt) -> anyhow::Result<Exit> {
     let dht = join::client(&args.join, &[], writer.output, &mut interrupt).await?;
+    writer.start()?;
     let started = Instant::now();
     let deadline = args.period.map(|period| started + period);
     let outstanding = args.rate as usize * PATIENCE;
@@ -193,10 +208,11 @@ async fn walk(args: &cli::Sample, writer: &mut Writer<'_>, mut interrupt: Interr
     conclude(&sweep, hashes, started.elapsed(), writer.output)
 }
 
-/// What was done in all networks together.
-fn total(sweep: &Sweep) -> Progress {
-    sweep.progress().into_iter().fold(Progress::default(), |sum, (_, one)| Progress {
-        coverage: sum.coverage.max(one.coverage),
+/// What was done in all networks together. As much is done as in the one that has come least far.
+fn total(progress: &[(Family, Progress)]) -> Progress {
+    let none = Progress { coverage: 1.0, ..Progress::default() };
+    progress.iter().fold(none, |sum, (_, one)| Progress {
+        coverage: sum.coverage.min(one.coverage),
         requests: sum.requests + one.requests,
         answered: sum.answered + one.answered,
         sampled: sum.sampled + one.sampled,
@@ -210,7 +226,7 @@ fn total(sweep: &Sweep) -> Progress {
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a thousand")]
 fn show(sweep: &Sweep, hashes: u64, output: &Output) {
-    let Progress { coverage, requests, answered, .. } = total(sweep);
+    let Progress { coverage, requests, answered, .. } = total(&sweep.progress());
     let message = format!("{hashes} hashes · {requests} asked · {answered} answered · {}", percent(coverage));
     output.progress("walking", Some(((coverage * 1_000.0) as usize, 1_000)), message);
 }
@@ -220,7 +236,7 @@ fn percent(share: f64) -> String {
 }
 
 fn conclude(sweep: &Sweep, hashes: u64, took: Duration, output: &Output) -> anyhow::Result<Exit> {
-    let Progress { requests, answered, sampled, failed, lookups, waiting, .. } = total(sweep);
+    let Progress { requests, answered, sampled, failed, lookups, waiting, .. } = total(&sweep.progress());
     let name = |family| if family == Family::V4 { "v4" } else { "v6" };
     let coverage: Vec<_> = sweep
         .progress()
@@ -238,4 +254,17 @@ fn conclude(sweep: &Sweep, hashes: u64, took: Duration, output: &Output) -> anyh
     let summary = WalkSummary { hashes, requests, answered, sampled, failed, lookups, waiting, coverage, ms };
     output.summary(&summary, text)?;
     Ok(if hashes > 0 { Exit::Success } else { Exit::Nothing })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_has_come_as_far_as_in_the_slower_network() {
+        let network =
+            |family, coverage, requests| (family, Progress { coverage, requests, ..Progress::default() });
+        let sum = total(&[network(Family::V4, 0.25, 90), network(Family::V6, 1.0, 1)]);
+        assert_eq!((sum.coverage, sum.requests), (0.25, 91));
+    }
 }

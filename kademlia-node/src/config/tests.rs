@@ -86,13 +86,13 @@ fn fs_b10_every_limit_has_a_key() {
     expected.extend(named("udp", format!("{:?}", UdpConfig::default())));
     expected.extend(named("driver", format!("{:?}", DriverConfig::default())));
     expected.extend(["renewal", "renewal_budget", "requery"].map(|name| format!("dht.{name}")));
-    assert_eq!(KEYS.iter().map(|key| (*key).to_owned()).collect::<BTreeSet<_>>(), expected);
+    assert_eq!(KEYS.iter().map(|key| key.name.to_owned()).collect::<BTreeSet<_>>(), expected);
 }
 
 #[test]
 fn every_key_changes_one_setting() {
     let mut seen = Vec::new();
-    for key in KEYS {
+    for Key { name: key, .. } in KEYS {
         let changed =
             ["7", "3.25", "false"].iter().find_map(|value| pairs(&[&format!("{key}={value}")]).ok());
         let changed = if changed == Some(Settings::default()) {
@@ -105,6 +105,22 @@ fn every_key_changes_one_setting() {
         assert!(!seen.contains(&changed), "{key} sets what another key sets");
         seen.push(changed);
     }
+}
+
+#[test]
+fn what_a_key_shows_it_also_takes() {
+    for key in KEYS {
+        for value in [key.default(), key.private()].into_iter().flatten() {
+            let set = pairs(&[&format!("{}={value}", key.name)]).unwrap();
+            let mut expected = Settings::default();
+            assert!(expected.slot(key.name).unwrap().set(&value).is_ok());
+            assert_eq!(set, expected, "{}", key.name);
+        }
+    }
+    let of = |name| KEYS.iter().find(|key| key.name == name).unwrap();
+    assert_eq!(of("rpc.min_timeout").default(), Some(Value::Float(0.2)));
+    assert_eq!(of("table.one_per_ip").private(), Some(Value::Boolean(false)));
+    assert_eq!(of("alpha").private(), None);
 }
 
 #[test]

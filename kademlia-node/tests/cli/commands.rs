@@ -2,6 +2,7 @@ use std::net::UdpSocket;
 use std::process::Stdio;
 
 use crate::process::{HASH, Node, Process, code, kad, run, stderr, stdout};
+use crate::relay::{self, Relay};
 
 #[test]
 fn peers_announce_ping_and_find_work_against_a_node() {
@@ -82,6 +83,39 @@ fn exit_codes_say_what_happened() {
     let partly = run(&format!("announce {HASH} --port 7 --once --min 2 --bootstrap {}", node.addr));
     assert_eq!(code(&partly), 5, "one node of the two that were wanted");
     assert!(stdout(&partly).starts_with("accepted"), "{}", stdout(&partly));
+}
+
+/// Its requests wait for an hour, and no answer to what is to be stored comes through.
+#[test]
+fn the_time_limit_holds_for_storing_too() {
+    let node = Node::start("--no-bootstrap");
+    let relay =
+        Relay::to(node.addr, |request| relay::is(request, "announce_peer") || relay::is(request, "put"));
+    let dir = tempfile::tempdir().unwrap();
+    let (config, key) = (dir.path().join("kad.toml"), dir.path().join("me.key"));
+    std::fs::write(&config, "rpc = { initial_timeout = \"1h\", min_timeout = \"1h\", max_timeout = \"1h\" }")
+        .unwrap();
+    assert_eq!(code(&run(&format!("keygen {}", key.display()))), 0);
+    let flags = format!("--timeout 2s --bootstrap {} --config {}", relay.addr, config.display());
+    for line in [format!("announce {HASH} --port 7 --once"), format!("put text --key {}", key.display())] {
+        let ended = run(&format!("{line} {flags}"));
+        assert_eq!((code(&ended), stdout(&ended)), (1, String::new()), "{line}");
+        assert!(stderr(&ended).contains("no end within 2.0 s\nhint: "), "{line}: {}", stderr(&ended));
+    }
+    // The announcement before was taken all the same, so there is a peer.
+    let peers = run(&format!("peers {HASH} --announce 8 {flags}"));
+    assert_eq!((code(&peers), stdout(&peers).as_str()), (1, "127.0.0.1:7\n"), "{}", stderr(&peers));
+    assert!(stderr(&peers).contains("the announcement took longer than 2.0 s"), "{}", stderr(&peers));
+    assert!(stderr(&peers).contains("found 1 peers"), "{}", stderr(&peers));
+}
+
+#[test]
+fn the_first_peer_of_a_torrent_has_done_what_it_came_for() {
+    let node = Node::start("--no-bootstrap");
+    let first = run(&format!("peers {HASH} --announce 7 --bootstrap {}", node.addr));
+    assert_eq!((code(&first), stdout(&first)), (0, String::new()), "{}", stderr(&first));
+    let second = run(&format!("peers {HASH} --announce 8 --bootstrap {}", node.addr));
+    assert_eq!((code(&second), stdout(&second).as_str()), (0, "127.0.0.1:7\n"), "{}", stderr(&second));
 }
 
 #[test]

@@ -46,7 +46,9 @@ fn programs_read_one_object_a_line_and_a_summary() {
 #[test]
 fn where_nobody_answers_there_is_nothing_to_judge() {
     let mute = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let judged = run(&format!("conform {}", mute.local_addr().unwrap()));
-    assert_eq!(code(&judged), 1);
-    assert!(stderr(&judged).contains("does not answer"), "{}", stderr(&judged));
+    for flags in ["", "--timeout 1s"] {
+        let judged = run(&format!("conform {} {flags}", mute.local_addr().unwrap()));
+        assert_eq!((code(&judged), stdout(&judged)), (1, String::new()), "{flags}");
+        assert!(stderr(&judged).contains("does not answer"), "{}", stderr(&judged));
+    }
 }

@@ -1,5 +1,6 @@
 use std::fs;
 use std::io::Write;
+use std::net::UdpSocket;
 use std::process::Stdio;
 
 use crate::process::{HASH, Node, code, kad, run, stderr, stdout};
@@ -57,6 +58,23 @@ fn bep51_51_1_a_node_is_sampled_and_a_network_swept() {
     let lines = json(&format!("sample --bootstrap {router}"));
     assert_eq!((&lines[0]["type"], &lines[0]["info_hash"]), (&"hash".into(), &HASH.into()));
     assert_eq!(lines.last().unwrap()["coverage"][0]["share"], 1.0);
+}
+
+#[test]
+fn a_walk_that_fails_leaves_what_an_earlier_one_collected() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("hashes.ndjson");
+    fs::write(&out, "collected for days\n").unwrap();
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let to = silent.local_addr().unwrap();
+    let sample = |flags: &str| code(&run(&format!("sample {flags} --timeout 1s --out {}", out.display())));
+    assert_eq!((sample(&format!("--bootstrap {to}")), sample(&to.to_string())), (4, 1));
+    assert_eq!(fs::read_to_string(&out).unwrap(), "collected for days\n");
+    let node = Node::start("--no-bootstrap");
+    assert_eq!(code(&run(&format!("announce {HASH} --port 7 --once --bootstrap {}", node.addr))), 0);
+    assert_eq!(sample(&format!("--bootstrap {}", node.addr)), 0);
+    let written = fs::read_to_string(&out).unwrap();
+    assert!(written.starts_with('{') && written.contains(HASH), "{written}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::process::{Node, Process, code, kad, run, stderr, stdout};
+use crate::relay::{self, Relay};
 
 const HELLO: &str = "e5f96f6f38320f0f33959cb4d3d656452117aadb";
 /// BEP 44's key.
@@ -126,13 +127,19 @@ fn keys_are_only_their_owners_and_never_shown() {
     assert_eq!(stdout(&shown), format!("{PUBLIC}\n"));
     let other = dir.path().join("other.key");
     let made = run(&format!("keygen {} --json", other.display()));
-    let line: Value = serde_json::from_str(&stdout(&made)).unwrap();
+    let line: Value = serde_json::from_str(stdout(&made).lines().next().unwrap()).unwrap();
     assert_eq!(line["public"].as_str().unwrap().len(), 64);
+    assert_eq!((&summary(&made)["type"], &summary(&made)["written"]), (&"summary".into(), &true.into()));
     assert_eq!(
         code(&feed(&mut kad(&format!("keygen {} --import -", dir.path().join("x").display())), b"junk")),
         7
     );
     assert_eq!(code(&run("put x --key /no/such/file")), 2);
+    // As long as a key of bytes.
+    let seed =
+        feed(&mut kad(&format!("keygen {} --import -", dir.path().join("x").display())), PUBLIC.as_bytes());
+    assert_eq!(code(&seed), 7);
+    assert!(stderr(&seed).contains("hint: an expanded secret key has 128"), "{}", stderr(&seed));
 }
 
 /// What one run keeps, another goes on keeping.
@@ -163,6 +170,53 @@ fn bep44_44_9_kept_items_are_remembered_in_a_file() {
     node.process.signal("-TERM");
     assert_eq!(node.process.code(), 0);
     assert!(fs::read(&file).unwrap().starts_with(b"kaditems"), "saved again");
+}
+
+/// The engine asks again, and is refused, for the node has what it is to store in the place of the version before.
+#[test]
+fn a_change_of_which_the_answer_was_lost_is_no_conflict() {
+    let node = Node::start("--no-bootstrap");
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("me.key");
+    import(&key);
+    let put = |text: &str, through| run(&format!("put {text} --key {} --bootstrap {through}", key.display()));
+    assert_eq!(code(&put("one", node.addr)), 0);
+    let mut is_first = true;
+    let relay = Relay::to(node.addr, move |request| {
+        relay::is(request, "put") && std::mem::replace(&mut is_first, false)
+    });
+    let second = put("two", relay.addr);
+    assert_eq!(code(&second), 0, "{}", stderr(&second));
+    assert!(stdout(&second).ends_with("   seq 1 → 2\n"), "{}", stdout(&second));
+    assert!(stderr(&second).contains("1 refused (301"), "{}", stderr(&second));
+    assert!(stderr(&second).contains("it is the version that counts"), "{}", stderr(&second));
+}
+
+/// Two that share a file add to it, and a node that has it too keeps what they add.
+#[cfg(unix)]
+#[test]
+fn processes_that_share_a_file_of_kept_items_do_not_erase_each_other_s() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("items");
+    let share = format!("--keep-file {}", file.display());
+    let network = Node::start("--no-bootstrap");
+    let keep = |text: &str| {
+        let put = format!("put {text} --keep {share} --bootstrap {}", network.addr);
+        let mut keeper = Process::start(&mut kad(&put));
+        keeper.stderr.find_text("kept: ");
+        keeper
+    };
+    let mut node = Node::start(&format!("--bootstrap {} {share} --save-every 1ms", network.addr));
+    let (mut first, mut second) = (keep("one"), keep("two"));
+    node.process.stderr.find_text("to the item file");
+    for keeper in [&mut first, &mut second, &mut node.process] {
+        keeper.signal("-INT");
+        assert_eq!(keeper.code(), 0, "{}", keeper.stderr.seen());
+    }
+    let mut later = Node::start(&format!("--no-bootstrap {share}"));
+    assert!(later.process.stderr.seen().contains("remembers 2 items"), "{}", later.process.stderr.seen());
+    later.process.signal("-TERM");
+    assert_eq!(later.process.code(), 0);
 }
 
 #[test]

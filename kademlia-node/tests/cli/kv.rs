@@ -71,7 +71,9 @@ fn fs_e5_nodes_and_lookups_are_dumped() {
     let second = node(&format!("--bootstrap {}", first.addr)).joined();
     run(&format!("kv put --bootstrap {} greeting hello", first.addr));
     let dump = run(&format!("kv dump --bootstrap {} --json", first.addr));
-    let dump = last(&stdout(&dump));
+    let summary = last(&stdout(&dump));
+    assert_eq!((&summary["type"], &summary["nodes"]), (&"summary".into(), &2.into()));
+    let dump: Value = serde_json::from_str(stdout(&dump).lines().next().unwrap()).unwrap();
     assert_eq!((&dump["type"], &dump["bootstrapped"]), (&"node".into(), &true.into()));
     let text = dump["buckets"].to_string();
     assert!(text.contains(&first.id) && text.contains(&second.id), "{text}");

@@ -13,6 +13,7 @@ mod items;
 mod kv;
 mod process;
 mod records;
+mod relay;
 #[cfg(unix)]
 mod signals;
 mod sim;

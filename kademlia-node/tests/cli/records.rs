@@ -1,7 +1,7 @@
 //! Signed records from the command line: nodes on loopback, and every command against them.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::path::Path;
 
 use serde_json::Value;
@@ -113,6 +113,14 @@ fn fs_d6_ping_proves_who_is_there_and_fs_d10_probe_says_who_is_reached() {
     assert!(stdout(&probe).contains(" reached"), "{}", stdout(&probe));
     let closed = run(&format!("records probe {} --claim 127.0.0.1:9", first.addr));
     assert_eq!(code(&closed), 1, "{}", stderr(&closed));
+    // Nobody reads there, and it takes seconds until that is known.
+    let unread = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let silent = unread.local_addr().unwrap();
+    for command in ["ping", "probe"] {
+        let late = run(&format!("records {command} {silent} --timeout 500ms"));
+        let told = stdout(&late) + &stderr(&late);
+        assert!(code(&late) == 1 && told.contains("no end within 0.5 s"), "{command}: {told}");
+    }
     let elsewhere = run(&format!("records probe {} --claim 192.0.2.1:9", first.addr));
     assert!(stderr(&elsewhere).contains("not your address"), "{}", stderr(&elsewhere));
 }

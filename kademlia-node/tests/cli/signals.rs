@@ -23,6 +23,45 @@ fn ctrl_c_ends_a_search_with_what_it_found() {
     assert!(peers.stderr.seen().contains("found 1 peers"), "{}", peers.stderr.seen());
 }
 
+/// Its other end is open, and nothing comes.
+#[test]
+fn ctrl_c_ends_a_wait_for_stdin() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("me.key");
+    for line in [
+        "put - --bootstrap 127.0.0.1:9".to_owned(),
+        "decode".to_owned(),
+        format!("keygen {} --import -", key.display()),
+        "kv put name - --bootstrap 127.0.0.1:9".to_owned(),
+        format!("records publish mailbox - --key {} --bootstrap 127.0.0.1:9", key.display()),
+    ] {
+        let mut waiting = Process::start(kad(&format!("{line} --log debug")).stdin(Stdio::piped()));
+        waiting.stderr.find_text("reading the ");
+        waiting.signal("-INT");
+        assert_eq!(waiting.code(), 1, "{line}");
+        assert!(waiting.stderr.seen().contains("stopped before"), "{line}: {}", waiting.stderr.seen());
+    }
+    assert!(!key.exists());
+}
+
+#[test]
+fn a_node_tells_programs_who_it_is_and_when_it_ended() {
+    for command in ["run --no-bootstrap", "kv run", "records run"] {
+        let mut node = Node::of(&mut kad(&format!("{command} --bind 127.0.0.1:0 --json")));
+        node.process.signal("-TERM");
+        assert_eq!(node.process.code(), 0, "{command}");
+        let told = node.process.stdout.seen();
+        let lines: Vec<serde_json::Value> =
+            told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(
+            (&lines[0]["type"], &lines[0]["id"]),
+            (&"node".into(), &node.id.as_str().into()),
+            "{told}"
+        );
+        assert_eq!((lines.len(), &lines[1]["type"]), (2, &"summary".into()), "{told}");
+    }
+}
+
 /// A pipe that has no room, and its other end.
 fn full() -> (Stdio, UnixStream) {
     let (mut writer, reader) = UnixStream::pair().unwrap();

@@ -111,7 +111,9 @@ fn p23_p46_the_swarm_is_lived_through() {
 fn the_attack_table_is_written_to_stdout() {
     let ended = run("sim --attack-table --nodes 60 --trials 1");
     assert_eq!(code(&ended), 0, "{}", stderr(&ended));
-    assert!(stdout(&ended).starts_with("# What an attacker needs\n") && stderr(&ended).is_empty());
+    assert!(stdout(&ended).starts_with("# What an attacker needs\n"), "{}", stdout(&ended));
+    let lines = json("--attack-table --nodes 60 --trials 1");
+    assert_eq!((&lines[0]["type"], &lines[1]["type"]), (&"page".into(), &"summary".into()));
 }
 
 #[test]

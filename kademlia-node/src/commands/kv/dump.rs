@@ -2,13 +2,21 @@
 
 use key_value::dump::LookupDump;
 use key_value::{Wanted, key_of};
+use serde::Serialize;
 
 use super::client::client;
+use super::get::{Summary, told};
 use crate::cli::KvDump;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::overlay::patiently;
+
+#[derive(Serialize)]
+struct NodeSummary {
+    nodes: usize,
+    pairs: usize,
+}
 
 pub(super) async fn run(args: &KvDump, output: &Output, mut interrupt: Interrupt) -> anyhow::Result<Exit> {
     let kv = client(&args.join, output, &mut interrupt).await?;
@@ -20,10 +28,15 @@ pub(super) async fn run(args: &KvDump, output: &Output, mut interrupt: Interrupt
         let dump = LookupDump::from(&got);
         output.clear();
         output.data("lookup", &dump, drawn(dump.to_json(), dump.to_plantuml()).trim_end())?;
+        let summary = Summary::of(&got);
+        output.summary(&summary, told(&got, &summary))?;
     } else {
         let dump = kv.dump().await?;
         output.clear();
         output.data("node", &dump, drawn(dump.to_json(), dump.to_plantuml()).trim_end())?;
+        let nodes = dump.buckets.iter().map(|bucket| bucket.nodes.len()).sum();
+        let summary = NodeSummary { nodes, pairs: dump.pairs.len() };
+        output.summary(&summary, format!("knows {nodes} nodes, holds {} pairs", summary.pairs))?;
     }
     kv.shutdown().await;
     Ok(Exit::Success)

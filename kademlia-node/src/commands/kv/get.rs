@@ -26,7 +26,7 @@ struct ValueLine<'a> {
 }
 
 #[derive(Serialize)]
-struct Summary {
+pub(super) struct Summary {
     found: bool,
     asked: usize,
     answered: usize,
@@ -35,7 +35,7 @@ struct Summary {
 }
 
 impl Summary {
-    fn of(got: &Got) -> Self {
+    pub(super) fn of(got: &Got) -> Self {
         let report = got.report.as_ref();
         let count = |count: fn(&_) -> usize| report.map_or(0, count);
         Summary {
@@ -80,7 +80,7 @@ fn write(name: &str, got: &Got, output: &Output) -> anyhow::Result<()> {
     Ok(stdout.flush()?)
 }
 
-fn told(got: &Got, summary: &Summary) -> String {
+pub(super) fn told(got: &Got, summary: &Summary) -> String {
     let what = match (&got.item, got.holders.first()) {
         (None, _) => "nothing found".to_owned(),
         (Some(item), _) if item.value.is_none() => "it was removed".to_owned(),

@@ -1,18 +1,17 @@
 //! `kad kv put` and `remove`.
 
-use std::fs::File;
-use std::io::{self, Read};
-
 use key_value::kv::PutError;
 use key_value::{MAX_VALUE, Put, Value, key_of};
 use serde::Serialize;
 
 use super::client::client;
 use crate::cli::{KvPut, KvRemove};
+use crate::commands::end_of;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::overlay::patiently;
+use crate::source::Source;
 
 #[derive(Serialize)]
 struct PutLine<'a> {
@@ -75,7 +74,7 @@ impl std::fmt::Display for Tally {
 }
 
 pub(super) async fn run(args: &KvPut, output: &Output, mut interrupt: Interrupt) -> anyhow::Result<Exit> {
-    let value = value(args)?;
+    let value = value(args, &mut interrupt).await?;
     let kv = client(&args.join, output, &mut interrupt).await?;
     output.progress("storing", None, "");
     let put = kv.put_version(key_of(&args.name), value, args.version);
@@ -84,7 +83,11 @@ pub(super) async fn run(args: &KvPut, output: &Output, mut interrupt: Interrupt)
     let exit = tally.exit(args.min);
     if args.keep && exit != Exit::Conflict {
         output.note(format!("{tally} · publishing it daily, Ctrl-C ends that"));
-        interrupt.wait().await;
+        let ended = end_of(kv.handle().events(1).await?);
+        tokio::select! {
+            () = interrupt.wait() => {}
+            failure = ended => return Err(failure.into()),
+        }
     }
     output.summary(&tally, tally)?;
     if !args.keep && exit == Exit::Success {
@@ -124,18 +127,9 @@ fn not_put(error: PutError) -> anyhow::Error {
 }
 
 /// The value to put, from wherever it comes.
-fn value(args: &KvPut) -> Result<Value, Failure> {
-    let read = |source: io::Result<Box<dyn Read>>| {
-        let mut bytes = Vec::new();
-        // More than may be is enough to see that it is too long.
-        source.and_then(|source| source.take(MAX_VALUE as u64 + 1).read_to_end(&mut bytes)).map(|_| bytes)
-    };
-    let bytes = match (&args.file, args.text.as_deref()) {
-        (Some(path), _) => read(File::open(path).map(|file| Box::new(file) as Box<dyn Read>)),
-        (None, Some("-")) => read(Ok(Box::new(io::stdin().lock()))),
-        (None, text) => Ok(text.unwrap_or_default().as_bytes().to_vec()),
-    };
-    let bytes = bytes.map_err(|error| Failure::usage(format!("cannot read the value: {error}")))?;
+async fn value(args: &KvPut, interrupt: &mut Interrupt) -> Result<Value, Failure> {
+    let source = Source::of(args.file.as_deref(), args.text.as_deref());
+    let bytes = source.read("the value", MAX_VALUE, interrupt).await?;
     Value::new(&bytes).map_err(|_| {
         Failure::new(Exit::BadData, format!("this value cannot be put: it is longer than {MAX_VALUE} bytes"))
     })

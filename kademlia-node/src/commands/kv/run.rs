@@ -5,14 +5,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use kademlia_core::{Instant, Reach, Storage};
+use kademlia_core::{Instant as EngineInstant, Reach, Storage};
 use key_value::kv::Builder;
 use key_value::{Id, Kv, KvConfig, Pair};
 use storage_redb::RedbStorage;
+use tokio::time::Instant;
 use tracing::{info, warn};
 use transport_udp::{UdpConfig, UdpTransport};
 
 use crate::cli::KvRun;
+use crate::commands::{conclude_run, end_of, introduce};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::join;
@@ -38,15 +40,9 @@ async fn run_with<St: Storage<Id, Pair> + Send + 'static>(
     mut interrupt: Interrupt,
 ) -> anyhow::Result<Exit> {
     let kv = builder.spawn(transport)?;
-    output.note(format!("kad {}: node {} on {}", env!("CARGO_PKG_VERSION"), kv.key(), kv.local_addr()));
-    tokio::select! {
-        () = interrupt.wait() => {}
-        joined = kv.bootstrapped() => {
-            joined?;
-            info!("joined the network");
-            interrupt.wait().await;
-        }
-    }
+    introduce(&[(kv.key().to_string(), kv.local_addr())], output)?;
+    let began = Instant::now();
+    serve(&kv, &mut interrupt).await?;
     if let Some(path) = &args.dump {
         let dump = kv.dump().await?;
         let is_drawn = path.extension().is_some_and(|extension| extension == "puml");
@@ -57,7 +53,28 @@ async fn run_with<St: Storage<Id, Pair> + Send + 'static>(
     }
     kv.shutdown().await;
     info!("stopped");
-    Ok(Exit::Success)
+    conclude_run(began, output)
+}
+
+/// Until the user wants the end; any other is an error.
+async fn serve<St: Storage<Id, Pair> + Send + 'static>(
+    kv: &Kv<St>,
+    interrupt: &mut Interrupt,
+) -> anyhow::Result<()> {
+    let ended = end_of(kv.handle().events(1).await?);
+    let (joining, mut joined) = (kv.bootstrapped(), false);
+    tokio::pin!(joining, ended);
+    loop {
+        tokio::select! {
+            () = interrupt.wait() => return Ok(()),
+            failure = &mut ended => return Err(failure.into()),
+            result = &mut joining, if !joined => {
+                result?;
+                joined = true;
+                info!("joined the network");
+            }
+        }
+    }
 }
 
 fn open(path: &Path, args: &KvRun, key: Id) -> Result<RedbStorage<Id, Pair>, Failure> {
@@ -65,7 +82,7 @@ fn open(path: &Path, args: &KvRun, key: Id) -> Result<RedbStorage<Id, Pair>, Fai
         Reach::Global => KvConfig::default(),
         Reach::Private => KvConfig::default().private_network(),
     };
-    RedbStorage::open(path, config.storage, key, Instant::ZERO, SystemTime::now())
+    RedbStorage::open(path, config.storage, key, EngineInstant::ZERO, SystemTime::now())
         .map_err(|error| overlay::not_opened(path, &error))
 }
 
@@ -90,4 +107,25 @@ fn beside(store: &Path) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(".key");
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_ends_with_its_node() {
+        let transport = join::bind(&["127.0.0.1:0".parse().unwrap()], &UdpConfig::default()).await.unwrap();
+        let kv = Kv::builder().spawn(transport).unwrap();
+        let (_signal, mut interrupt) = Interrupt::by_hand();
+        let stopping = async {
+            kv.handle().with(|_, _| ()).await.unwrap();
+            kv.shutdown().await;
+        };
+        let day = Duration::from_secs(86_400);
+        let (served, ()) = tokio::join!(tokio::time::timeout(day, serve(&kv, &mut interrupt)), stopping);
+        assert!(served.expect("it ends").is_err());
+    }
 }

@@ -1,7 +1,6 @@
 //! An ephemeral node, for commands that are over soon.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use kademlia_core::runtime::Transport;
 use signed_records::{Builder, Records};
@@ -11,9 +10,6 @@ use crate::cli::OverlayJoin;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::{join, overlay};
-
-/// Longest wait for a name to resolve where no time is given.
-const RESOLVE: Duration = Duration::from_secs(10);
 
 /// A node that asks, answers nobody, and is in the network.
 pub(super) async fn client(
@@ -31,13 +27,13 @@ pub(super) async fn client(
 pub(super) async fn towards(
     host: &str,
     bind: Option<SocketAddr>,
+    give_up: Instant,
     interrupt: &mut Interrupt,
     describe: impl FnOnce(Builder) -> Builder,
 ) -> anyhow::Result<(Records, SocketAddr)> {
-    let addrs = overlay::resolve(&[host.to_owned()], Instant::now() + RESOLVE, interrupt).await?;
+    let addrs = overlay::resolve(&[host.to_owned()], give_up, interrupt).await?;
     let transport = overlay::bind_for(bind, &addrs).await?;
     let bound = transport.local_addrs()?;
-    let peer = addrs.iter().find(|addr| join::is_in_reach(&bound, **addr)).or(addrs.first());
-    let peer = *peer.ok_or_else(|| overlay::no_address(host))?;
+    let peer = join::choose(&bound, &addrs).ok_or_else(|| overlay::no_address(host))?;
     Ok((describe(Records::builder()).spawn(transport)?, peer))
 }

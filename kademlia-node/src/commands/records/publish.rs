@@ -1,6 +1,5 @@
 //! `kad records publish` and `withdraw`.
 
-use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +11,12 @@ use signed_records::{
 use super::client::client;
 use super::load_key;
 use crate::cli::{RecordKind, RecordsPublish, RecordsWithdraw};
+use crate::commands::end_of;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::overlay::patiently;
+use crate::source::Source;
 use crate::span;
 
 /// Who took a record, counted.
@@ -41,9 +42,9 @@ impl Tally {
 
     fn exit(self, min: usize) -> Exit {
         match self {
+            Tally { stale, accepted, .. } if stale > accepted => Exit::Conflict,
             Tally { accepted, .. } if accepted >= min => Exit::Success,
             Tally { accepted: 0, refused: 0, no_answer: 0, .. } => Exit::Nothing,
-            Tally { stale, accepted, .. } if stale > accepted => Exit::Conflict,
             _ => Exit::Partial,
         }
     }
@@ -69,7 +70,7 @@ pub(super) async fn run(
     output: &Output,
     mut interrupt: Interrupt,
 ) -> anyhow::Result<Exit> {
-    let draft = draft(args)?;
+    let draft = draft(args, &mut interrupt).await?;
     let key = Arc::new(load_key(&args.key)?);
     let records = client(&args.join, output, &mut interrupt).await?;
     output.progress("storing", None, "");
@@ -91,7 +92,11 @@ pub(super) async fn run(
     let exit = tally.exit(args.min);
     if args.keep && exit != Exit::Conflict {
         output.note(format!("{tally} · renewing it, Ctrl-C ends that"));
-        interrupt.wait().await;
+        let ended = end_of(records.handle().events(1).await?);
+        tokio::select! {
+            () = interrupt.wait() => {}
+            failure = ended => return Err(failure.into()),
+        }
     }
     output.summary(&tally, tally)?;
     if !args.keep && exit == Exit::Success {
@@ -154,14 +159,8 @@ async fn store(records: &Records, key: &Arc<SecretKey>, draft: Draft) -> anyhow:
 }
 
 /// What is to be published.
-fn draft(args: &RecordsPublish) -> Result<Draft, Failure> {
-    let mut payload = args.text.clone().into_bytes();
-    if args.text == "-" {
-        payload.clear();
-        // One more than may be is enough to see that it is too long.
-        let read = io::stdin().lock().take(MAX_PAYLOAD as u64 + 1).read_to_end(&mut payload);
-        read.map_err(|error| Failure::usage(format!("cannot read the text: {error}")))?;
-    }
+async fn draft(args: &RecordsPublish, interrupt: &mut Interrupt) -> Result<Draft, Failure> {
+    let payload = Source::of(None, Some(&args.text)).read("the text", MAX_PAYLOAD, interrupt).await?;
     let draft = match (args.kind, &args.topic) {
         (RecordKind::Endpoint, _) => Draft::endpoint(payload),
         (RecordKind::Mailbox, _) => Draft::mailbox(payload),
@@ -182,7 +181,7 @@ mod tests {
         let tally = |accepted, refused, stale| Tally { accepted, refused, stale, no_answer: 0 };
         assert_eq!(tally(3, 0, 0).exit(1), Exit::Success);
         assert_eq!(tally(3, 2, 0).exit(4), Exit::Partial);
-        assert_eq!(tally(1, 5, 5).exit(2), Exit::Conflict);
+        assert_eq!(tally(1, 7, 7).exit(1), Exit::Conflict);
         assert_eq!(tally(0, 0, 0).exit(1), Exit::Nothing);
         assert_eq!(tally(3, 3, 1).to_string(), "stored on 3 of 6 nodes · 1 have a newer one · 2 refused");
     }

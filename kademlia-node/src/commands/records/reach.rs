@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use serde::Serialize;
-use signed_records::AskError;
+use signed_records::{AskError, Builder};
+use tokio::time::Instant;
 
 use super::client::towards;
 use crate::cli::{RecordsPing, RecordsProbe};
@@ -39,14 +40,16 @@ pub(super) async fn ping(
 ) -> anyhow::Result<Exit> {
     let mut answered = 0;
     for host in &args.hosts {
-        let (records, addr) = towards(host, args.bind, &mut interrupt, |node| node.read_only(true)).await?;
-        let outcome = tokio::select! {
-            () = interrupt.wait() => return Err(join::stopped().into()),
-            outcome = async {
-                let pong = records.ping(addr).await?;
-                Ok::<_, AskError>((records.ping_identity(addr).await?, pong.round_trip))
-            } => outcome,
+        let give_up = Instant::now() + args.timeout;
+        let read_only = |node: Builder| node.read_only(true);
+        let (records, addr) = towards(host, args.bind, give_up, &mut interrupt, read_only).await?;
+        let asking = async {
+            let pong = records.ping(addr).await?;
+            Ok::<_, AskError>((records.ping_identity(addr).await?, pong.round_trip))
         };
+        let outcome = join::in_time(give_up.duration_since(Instant::now()), &mut interrupt, asking).await?;
+        let late = || Err(join::no_end(args.timeout).to_string());
+        let outcome = outcome.map_or_else(late, |outcome| outcome.map_err(|error| error.to_string()));
         let mut line = PongLine { host, addr, ok: outcome.is_ok(), id: None, ms: None, error: None };
         let text = match outcome {
             Ok((identity, round_trip)) => {
@@ -57,8 +60,9 @@ pub(super) async fn ping(
                 format!("{host} ({addr})  id {identity} {}  {took}", output.paint(Tone::Good, "✔"))
             }
             Err(error) => {
-                line.error = Some(error.to_string());
-                format!("{host} ({addr})  {}", output.paint(Tone::Bad, &error.to_string()))
+                let text = format!("{host} ({addr})  {}", output.paint(Tone::Bad, &error));
+                line.error = Some(error);
+                text
             }
         };
         output.data("pong", &line, text)?;
@@ -80,7 +84,8 @@ pub(super) async fn probe(
     output: &Output,
     mut interrupt: Interrupt,
 ) -> anyhow::Result<Exit> {
-    let (records, peer) = towards(&args.host, args.bind, &mut interrupt, |node| node).await?;
+    let give_up = Instant::now() + args.timeout;
+    let (records, peer) = towards(&args.host, args.bind, give_up, &mut interrupt, |node| node).await?;
     output.progress("probing", None, "");
     let probed = async {
         let pong = records.ping(peer).await?;
@@ -88,10 +93,8 @@ pub(super) async fn probe(
         let claimed = args.claim.or(seen).unwrap_or(pong.contact.addr);
         Ok::<_, AskError>((claimed, records.probe(peer, claimed).await?))
     };
-    let (claimed, reached) = tokio::select! {
-        () = interrupt.wait() => return Err(join::stopped().into()),
-        probed = probed => probed?,
-    };
+    let probed = join::in_time(give_up.duration_since(Instant::now()), &mut interrupt, probed).await?;
+    let (claimed, reached) = probed.ok_or_else(|| join::no_end(args.timeout))??;
     output.clear();
     let word =
         if reached { output.paint(Tone::Good, "reached") } else { output.paint(Tone::Bad, "not reached") };

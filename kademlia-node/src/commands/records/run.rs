@@ -16,6 +16,7 @@ use super::load_key;
 use super::memory::Memory;
 use super::page;
 use crate::cli::RecordsRun;
+use crate::commands::{conclude_run, end_of, introduce};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::join;
@@ -75,12 +76,8 @@ where
         None => None,
     };
     let records = builder.remember(peers).spawn(transport)?;
-    output.note(format!(
-        "kad {}: node {} on {}",
-        env!("CARGO_PKG_VERSION"),
-        records.identity(),
-        records.local_addr()
-    ));
+    introduce(&[(records.identity().to_string(), records.local_addr())], output)?;
+    let began = Instant::now();
     let page = match listener {
         Some(listener) => {
             output.note(format!("state at http://{}/", listener.local_addr()?));
@@ -88,27 +85,42 @@ where
         }
         None => None,
     };
-    let pause = args.save_every.max(LEAST_PAUSE);
-    let mut save = interval_at(Instant::now() + pause, pause);
-    save.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (joining, mut joined) = (records.bootstrapped(), false);
-    tokio::pin!(joining);
-    loop {
-        tokio::select! {
-            () = interrupt.wait() => break,
-            result = &mut joining, if !joined => {
-                result?;
-                joined = true;
-                info!("joined the network");
-            }
-            _ = save.tick() => memory.save(&records).await?,
-        }
-    }
+    serve(&records, &memory, args.save_every, &mut interrupt).await?;
     memory.save(&records).await?;
     if let Some(page) = page {
         page.abort();
     }
     records.close().await;
     info!("stopped");
-    Ok(Exit::Success)
+    conclude_run(began, output)
+}
+
+/// Saves now and then, until the user wants the end; any other is an error.
+async fn serve<S>(
+    records: &Records<S>,
+    memory: &Memory,
+    save_every: Duration,
+    interrupt: &mut Interrupt,
+) -> anyhow::Result<()>
+where
+    S: Storage<Key<32>, StoredRecord> + Send + 'static,
+{
+    let pause = save_every.max(LEAST_PAUSE);
+    let mut save = interval_at(Instant::now() + pause, pause);
+    save.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let ended = end_of(records.handle().events(1).await?);
+    let (joining, mut joined) = (records.bootstrapped(), false);
+    tokio::pin!(joining, ended);
+    loop {
+        tokio::select! {
+            () = interrupt.wait() => return Ok(()),
+            failure = &mut ended => return Err(failure.into()),
+            result = &mut joining, if !joined => {
+                result?;
+                joined = true;
+                info!("joined the network");
+            }
+            _ = save.tick() => memory.save(records).await?,
+        }
+    }
 }

@@ -20,6 +20,7 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::join::stopped;
 use crate::output::Output;
+use crate::span;
 
 /// The network and the trials of the attack table, unless told otherwise.
 const TABLE: (usize, usize) = (10_000, 200);
@@ -93,9 +94,13 @@ impl Desk<'_> {
                 tell(format!("{done} of {of} networks"), done as f64 / of as f64);
             })
         };
+        let started = Instant::now();
         let page = self.work(work).await?.to_string();
+        let took = started.elapsed();
         self.output.clear();
         self.output.data("page", &Page { markdown: &page }, page.trim_end())?;
+        let summary = PageSummary { seed, nodes, trials, ms: span::as_millis(took) };
+        self.output.summary(&summary, format!("seed {seed} · {}", span::seconds(took)))?;
         Ok(Exit::Success)
     }
 
@@ -134,6 +139,14 @@ fn per_mille(share: f64) -> usize {
 #[derive(Serialize)]
 struct Page<'a> {
     markdown: &'a str,
+}
+
+#[derive(Serialize)]
+struct PageSummary {
+    seed: u64,
+    nodes: usize,
+    trials: usize,
+    ms: f64,
 }
 
 #[derive(Serialize)]
