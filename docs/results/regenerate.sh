@@ -75,7 +75,7 @@ run "swarm" --swarm --seeds 200 --nodes 100
 tests() {
     # Builds say nothing about the node, and how long a test took nothing about others' machines.
     cargo test --release --workspace --locked "$@" 2>&1 |
-        grep -vE '^ *(Compiling|Finished|Running|Locking)|has been running for over|^$'
+        grep -vE '^ *(Compiling|Finished|Running|Locking|Blocking)|has been running for over|^$'
     return "${PIPESTATUS[0]}"
 }
 suite() {

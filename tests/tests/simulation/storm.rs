@@ -57,18 +57,29 @@ fn publish(network: &mut Network, node: NodeIndex, key: Key<20>, effort: Effort)
     network.simulation.call(node, |node, now| node.publish(now, key, request, make, options).ok()).flatten()
 }
 
-/// What each node has sent so far: requests but for pings to strangers, and all datagrams.
-fn sent(network: &Network) -> Vec<[u64; 2]> {
-    let counters = network.simulation.nodes().map(|(_, node)| node.counters());
-    counters
-        .map(|counters| [counters.asked - counters.verifications, counters.asked + counters.served])
-        .collect()
+/// What each node has sent so far: requests, pings to strangers among them, and replies.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    asked: u64,
+    pings: u64,
+    served: u64,
 }
 
-/// The most that one of them has sent since.
-fn most(now: &[[u64; 2]], before: &[[u64; 2]]) -> [u64; 2] {
-    let since = || now.iter().zip(before);
-    [0, 1].map(|kind| since().map(|(now, before)| now[kind] - before[kind]).max().unwrap_or(0))
+fn sent(network: &Network) -> Vec<Sent> {
+    let counters = network.simulation.nodes().map(|(_, node)| node.counters());
+    counters.map(|of| Sent { asked: of.asked, pings: of.verifications, served: of.served }).collect()
+}
+
+/// The most that one of them has sent since: requests but for pings to strangers, and all datagrams.
+fn most(now: &[Sent], before: &[Sent]) -> [u64; 2] {
+    let since = || {
+        now.iter().zip(before).map(|(now, before)| {
+            let asked = now.asked - before.asked;
+            // Pings count when they are made, which may be a little sooner than they are sent.
+            [asked.saturating_sub(now.pings - before.pings), asked + now.served - before.served]
+        })
+    };
+    [0, 1].map(|kind| since().map(|since| since[kind]).max().unwrap_or(0))
 }
 
 /// `nodes` nodes that have `each` to announce begin in the same second; each may send `egress` datagrams a second.
