@@ -87,6 +87,7 @@ suite "full-resilience" --test resilience -- --ignored --nocapture
 # The storm of 1,000 nodes takes as long as all the others.
 suite "full-simulation" --test simulation -- --ignored --nocapture --skip t23_p22_a_thousand
 suite "full-address" --test simulation -- --include-ignored --nocapture t15_
+suite "full-memory" --test simulation -- --include-ignored --nocapture memory::
 suite "full-storm" --test simulation -- --ignored --nocapture t23_p22_a_thousand
 suite "full-kit" --test kit -- --ignored --nocapture
 suite "overlays" --test overlay -- --ignored --nocapture

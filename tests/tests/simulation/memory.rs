@@ -30,5 +30,6 @@ fn an_idle_node_is_small() {
 fn an_idle_node_in_a_network_of_ten_thousand_is_small_at_release_size() {
     let bytes = bytes_per_node(10_000);
     println!("{bytes} bytes a node in a network of 10,000");
-    assert!(bytes <= 12_800);
+    // 64 votes on the own address (T15) are 2.5 kB of it.
+    assert!(bytes <= 14 * 1_024);
 }
