@@ -34,7 +34,6 @@ async fn fs_c2_fs_c3_both_networks_are_tried_at_once() {
     let once = start.elapsed();
     assert_eq!(announced.chosen(), 0);
     assert!(once > Duration::from_secs(5) && once < Duration::from_secs(90), "{once:?}");
-    let dht = Dht::clone(&dht);
     assert_eq!(dht.find_node(NodeId::from(Key::new([2; 20]))).await.unwrap().len(), 2);
 }
 

@@ -57,6 +57,12 @@ impl Model {
         all.into_iter().take(8).collect()
     }
 
+    /// What a lookup finds that also meets the dead.
+    fn nearest(&self, target: &Key<20>) -> Nodes {
+        let all = self.nodes.iter().map(|(addr, (key, _))| Contact::new(*key, *addr));
+        self.closest(target, all)
+    }
+
     fn ask(&mut self, contact: &Contact<Key<20>>, target: &Key<20>) -> Option<Response> {
         let (key, node) = self.nodes.get(&contact.addr)?;
         assert_eq!(*key, contact.key);
@@ -191,8 +197,7 @@ fn whoever_does_not_know_the_method_still_shows_the_way() {
                 assert!(found.is_empty());
             }
             Step::Find(target) => {
-                let all = model.nodes.iter().map(|(addr, (key, _))| Contact::new(*key, *addr));
-                walk.found(now, &target, model.closest(&target, all).contacts());
+                walk.found(now, &target, model.nearest(&target).contacts());
             }
             Step::Wait(until) => now = until,
             Step::Rest => panic!("nothing runs"),
@@ -238,8 +243,7 @@ fn bep51_51_2_an_outage_leaves_no_part_of_the_keyspace_out() {
             },
             Step::Find(target) if is_out => walk.found(now, &target, &[]),
             Step::Find(target) => {
-                let all = model.nodes.iter().map(|(addr, (key, _))| Contact::new(*key, *addr));
-                walk.found(now, &target, model.closest(&target, all).contacts());
+                walk.found(now, &target, model.nearest(&target).contacts());
             }
             Step::Wait(until) => now = until,
             Step::Rest => panic!("nothing runs"),
@@ -285,8 +289,7 @@ fn invented_nodes_cost_a_question_each_and_hold_nobody_up() {
                 }
             }
             Step::Find(target) => {
-                let all = model.nodes.iter().map(|(addr, (key, _))| Contact::new(*key, *addr));
-                walk.found(now, &target, model.closest(&target, all).contacts());
+                walk.found(now, &target, model.nearest(&target).contacts());
             }
             Step::Wait(until) => now = until,
             Step::Rest => panic!("nothing runs"),
